@@ -1,0 +1,1 @@
+# contrib/: units, init scripts, sample configuration.

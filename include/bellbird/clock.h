@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BELLBIRD_CLOCK_H
+#define BELLBIRD_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * The one seam for time.  Nothing else calls clock_gettime() or time().
+ * Certificate times are int64 seconds since 1970, never time_t.
+ */
+int64_t clock_mono_us(void); /* never goes back */
+int64_t clock_wall_s(void);
+int64_t clock_wall_us(void);
+
+/*
+ * clock_fake makes both clocks stand still at `wall_s` (monotonic starts at
+ * 1 s) until clock_step_us moves them; for tests.  A loop in fake time fires
+ * its timers from loop_fake_run(), not from the kernel.
+ */
+void clock_fake(int64_t wall_s);
+void clock_step_us(int64_t us);
+void clock_real(void);
+int clock_is_fake(void);
+
+/* clock_floor_s: no earlier time is believed: max(build time, saved good time). */
+int64_t clock_floor_s(void);
+void clock_set_floor_s(int64_t s); /* ignored if lower than the build time */
+
+/* clock_iso writes "2026-11-24T13:37:54.123Z"; needs 25 bytes. */
+void clock_iso(char *out, size_t size, int64_t wall_us);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BELLBIRD_FILE_H
+#define BELLBIRD_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "bellbird/buf.h"
+
+/* file_read appends a whole file to `b` (its ceiling is the limit: E_LIMIT). */
+MUST_CHECK int file_read(const char *path, struct buf *b);
+/*
+ * file_write replaces `path` atomically: temporary file in the same folder,
+ * fsync, rename, fsync of the folder.  A cut at any byte leaves the old or the
+ * new file.  `mode` is exact (umask does not matter).  Returns an errno.
+ */
+MUST_CHECK int file_write(const char *path, const void *p, size_t n, mode_t mode);
+MUST_CHECK int file_mkdirs(const char *path, mode_t mode); /* like mkdir -p; EEXIST is success */
+/* file_remove unlinks and fsyncs the folder; ENOENT is success. */
+MUST_CHECK int file_remove(const char *path);
+
+/* file_list calls `cb` for each regular file of a folder, sorted by name. */
+typedef void(file_list_cb)(const char *path, const char *name, void *arg);
+MUST_CHECK int file_list(const char *dir, file_list_cb *cb, void *arg);
+
+/* path_join writes "a/b"; E_LIMIT if it does not fit. */
+MUST_CHECK int path_join(char *out, size_t size, const char *a, const char *b);
+
+#endif

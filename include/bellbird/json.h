@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BELLBIRD_JSON_H
+#define BELLBIRD_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellbird/buf.h"
+
+/*
+ * A JSON value (jansson inside; the prefix is jv_ since json_ is jansson's).
+ * Values are counted: jv_free drops one reference.  The setters *take* `v`
+ * and accept NULL (out of memory further down), which makes the container
+ * answer jv_ok() == false; so a composer checks once.
+ */
+struct jv;
+
+struct jv *jv_obj(void);
+struct jv *jv_arr(void);
+struct jv *jv_str(const char *s); /* NULL gives JSON null; bytes that are not UTF-8 are escaped as by esc() */
+struct jv *jv_int(int64_t n);
+struct jv *jv_num(double d); /* NaN and infinities give null */
+struct jv *jv_bool(bool b);
+struct jv *jv_null(void);
+struct jv *jv_ref(struct jv *v); /* one more reference */
+void jv_free(struct jv *v);      /* NULL is allowed */
+struct jv *jv_copy(const struct jv *v); /* deep */
+
+void jv_set(struct jv *obj, const char *key, struct jv *v); /* takes v */
+void jv_add(struct jv *arr, struct jv *v);                  /* takes v */
+void jv_set_str(struct jv *obj, const char *key, const char *s);
+void jv_set_int(struct jv *obj, const char *key, int64_t n);
+void jv_set_num(struct jv *obj, const char *key, double d);
+void jv_set_bool(struct jv *obj, const char *key, bool b);
+
+/* Getters borrow; a missing key or a wrong type gives NULL, or `dflt`. */
+struct jv *jv_get(const struct jv *obj, const char *key);
+const char *jv_get_str(const struct jv *obj, const char *key);
+int64_t jv_get_int(const struct jv *obj, const char *key, int64_t dflt);
+double jv_get_num(const struct jv *obj, const char *key, double dflt);
+bool jv_get_bool(const struct jv *obj, const char *key, bool dflt);
+size_t jv_len(const struct jv *arr_or_obj);
+struct jv *jv_at(const struct jv *arr, size_t i);
+bool jv_is_obj(const struct jv *v);
+bool jv_is_arr(const struct jv *v);
+const char *jv_as_str(const struct jv *v); /* NULL if not a string */
+int64_t jv_as_int(const struct jv *v, int64_t dflt);
+/* jv_each calls `cb` for each key of an object, in insertion order. */
+typedef void(jv_each_cb)(const char *key, struct jv *v, void *arg);
+void jv_each(const struct jv *obj, jv_each_cb *cb, void *arg);
+
+/* jv_parse reads one value (at most `n` bytes, 32 levels deep, duplicate keys
+ * refused); E_PARSE with a sentence in `why`. */
+MUST_CHECK int jv_parse(struct jv **out, const char *p, size_t n, char *why, size_t why_size);
+/* jv_print appends compact text (or indented by 2) to `b`. */
+MUST_CHECK int jv_print(const struct jv *v, bool indent, struct buf *b);
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BELLBIRD_MEM_H
+#define BELLBIRD_MEM_H
+
+#include <stddef.h>
+
+/* mem_wipe zeroes `n` bytes in a way the compiler may not leave out. */
+void mem_wipe(void *p, size_t n);
+
+/* mem_free_str wipes and frees a secret string; NULL is allowed. */
+void mem_free_str(char *s);
+
+/* mem_array allocates `n` zeroed elements; NULL when out of memory or on overflow. */
+void *mem_array(size_t n, size_t size);
+
+/*
+ * mem_equal compares `n` bytes in constant time; 1 if equal.  For digests and
+ * nonces that a peer may guess at.
+ */
+int mem_equal(const void *a, const void *b, size_t n);
+
+#endif

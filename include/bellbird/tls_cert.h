@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BELLBIRD_TLS_CERT_H
+#define BELLBIRD_TLS_CERT_H
+
+#include "bellbird/buf.h"
+#include "bellbird/tls_verdict.h"
+
+/* Minting for labs, tests and small sites: EC P-256, SHA-256. */
+
+/* tls_ca_init writes ca.pem (certificate) and ca.key (0600) to `dir`.
+ * EEXIST if one is there already. */
+MUST_CHECK int tls_ca_init(const char *dir, const char *cn, int days);
+
+enum tls_mint_kind { TLS_MINT_DEVICE /* clientAuth */, TLS_MINT_SERVER /* serverAuth */, TLS_MINT_BOTH, TLS_MINT_INTERMEDIATE };
+struct tls_mint {
+	const char *ca_dir;    /* ca.pem, ca.key; NULL: self-signed */
+	enum tls_mint_kind kind;
+	const char *cn;        /* device: 12 lower-case hex digits of the MAC */
+	const char *sans;      /* "DNS:a,URI:sip:b,IP:1.2.3.4" or NULL (device: urn:dev:mac: is added) */
+	int64_t not_before_s;  /* 0: an hour ago */
+	int64_t not_after_s;   /* 0: device 9999-12-31 (802.1AR), server 825 days */
+	int rsa_bits;          /* 0: EC P-256; 1024..4096 */
+	bool sha1;             /* for tests of refusals */
+};
+/* tls_mint writes certificate, chain and key (PEM, one after the other). */
+MUST_CHECK int tls_mint(const struct tls_mint *m, struct buf *pem);
+
+/* tls_cert_read parses up to `max` certificates of a PEM or DER file. E_TLS_KEY
+ * if there is none; `why` gets a sentence. */
+MUST_CHECK int tls_cert_read(const char *path, struct tls_cert_brief *out, size_t max, size_t *num,
+    char (*sans)[128], size_t max_sans, size_t *num_sans, bool *has_key, char *why, size_t why_size);
+/* tls_identity_check: do certificate and key in this PEM belong together? E_TLS_KEY with a sentence. */
+MUST_CHECK int tls_identity_check(const char *path, char *why, size_t why_size);
+
+#endif
