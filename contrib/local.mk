@@ -1,1 +1,11 @@
 # contrib/: units, init scripts, sample configuration.
+EXTRA_DIST += %D%/bellbird.service.in %D%/bellbird.sysusers \
+	%D%/init/bellbird.sysv %D%/init/bellbird.procd
+%D%/bellbird.service: $(srcdir)/%D%/bellbird.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && \
+	sed 's,@bindir@,$(bindir),' $(srcdir)/%D%/bellbird.service.in > $@
+CLEANFILES += %D%/bellbird.service
+if WITH_SYSTEMD
+systemdsystemunit_DATA = %D%/bellbird.service
+endif
+dist_doc_DATA = %D%/bellbird.conf.sample

@@ -1,1 +1,4 @@
-# docs/: shipped texts.
+# docs/ and man/: shipped texts.
+EXTRA_DIST += %D%/ARCHITECTURE.md %D%/DEPENDENCIES.md %D%/STABILITY.md \
+	%D%/TESTING.md
+dist_man_MANS += man/bellbird.8

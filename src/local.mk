@@ -1,5 +1,22 @@
 # src/: the program; the only place where sipcore/ and media/ meet.
 bin_PROGRAMS += %D%/bellbird
-%C%_bellbird_SOURCES = %D%/main.c
-%C%_bellbird_LDADD = $(CTL_LIBS) $(WEB_LIBS) prov/libprov.a sipcore/libsip.a -losipparser2 \
-	$(MEDIA_LIBS)
+noinst_HEADERS += %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
+%C%_bellbird_SOURCES = \
+	%D%/account.c \
+	%D%/app.c \
+	%D%/certs.c \
+	%D%/check.c \
+	%D%/device.c \
+	%D%/guard.c \
+	%D%/lab.c \
+	%D%/lab_files.c \
+	%D%/main.c \
+	%D%/paths.c \
+	%D%/provision.c \
+	%D%/settings.c \
+	%D%/snapshot.c \
+	%D%/ua.c \
+	%D%/ua_media.c \
+	%D%/verbs.c
+%C%_bellbird_LDADD = $(CTL_LIBS) $(WEB_LIBS) prov/libprov.a \
+	sipcore/libsip.a -losipparser2 $(MEDIA_LIBS)

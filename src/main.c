@@ -1,7 +1,23 @@
 /* SPDX-License-Identifier: ISC */
-/* bellbird: the command line; everything else is app.c and src/ctl/. */
+/* bellbird: the command line.  The verbs are in src/ctl/ctl_verb.c; those
+ * served in this process are named here. */
+#include "internal.h"
+
 int
-main(void)
+main(int argc, char **argv)
 {
-	return 0;
+	static const struct ctl_local locals[] = {
+		{ "run", app_run },
+		{ "lab", lab_run },
+		{ "cert ca-init", certs_ca_init },
+		{ "cert mint", certs_mint },
+		{ "cert show", certs_show },
+		{ "config check", check_config },
+		{ "config get", check_get },
+		{ "config explain", check_explain },
+		{ "config export", check_export },
+	};
+
+	return ctl_main(
+	    argc, argv, locals, sizeof(locals) / sizeof(locals[0]));
 }

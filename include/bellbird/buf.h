@@ -36,9 +36,12 @@ int buf_vprintf(struct buf *b, const char *fmt, va_list ap)
     __attribute__((format(printf, 2, 0)));
 /* buf_drain drops the first `n` bytes (at most all of them). */
 void buf_drain(struct buf *b, size_t n);
+/* buf_cut keeps the first `n` bytes; a sticky error stays. */
+void buf_cut(struct buf *b, size_t n);
 /* buf_str returns the content as a string, "" when empty; borrowed. */
 const char *buf_str(const struct buf *b);
-/* buf_take hands the memory to the caller (free()); `b` is empty afterwards. */
+/* buf_take hands the memory to the caller (free()); `b` is empty afterwards.
+ * NULL if `b` had failed or is out of memory. */
 char *buf_take(struct buf *b);
 
 #endif

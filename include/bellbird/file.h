@@ -19,9 +19,14 @@ MUST_CHECK int file_mkdirs(const char *path, mode_t mode); /* like mkdir -p; EEX
 /* file_remove unlinks and fsyncs the folder; ENOENT is success. */
 MUST_CHECK int file_remove(const char *path);
 
-/* file_list calls `cb` for each regular file of a folder, sorted by name. */
+/* file_list calls `cb` for each regular file of a folder (links followed,
+ * names with a leading dot left out), sorted by name; E_LIMIT beyond 4096. */
 typedef void(file_list_cb)(const char *path, const char *name, void *arg);
 MUST_CHECK int file_list(const char *dir, file_list_cb *cb, void *arg);
+
+/* file_sweep removes what a power cut during file_write() left in `dir`; for
+ * the start, before anything else writes there.  No folder is success. */
+MUST_CHECK int file_sweep(const char *dir);
 
 /* path_join writes "a/b"; E_LIMIT if it does not fit. */
 MUST_CHECK int path_join(char *out, size_t size, const char *a, const char *b);

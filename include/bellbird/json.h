@@ -34,6 +34,10 @@ void jv_set_int(struct jv *obj, const char *key, int64_t n);
 void jv_set_num(struct jv *obj, const char *key, double d);
 void jv_set_bool(struct jv *obj, const char *key, bool b);
 
+/* jv_ok: false if `v` is NULL or a member anywhere below it was lost to lack
+ * of memory.  jv_print asks it itself and then returns ENOMEM. */
+bool jv_ok(const struct jv *v);
+
 /* Getters borrow; a missing key or a wrong type gives NULL, or `dflt`. */
 struct jv *jv_get(const struct jv *obj, const char *key);
 const char *jv_get_str(const struct jv *obj, const char *key);

@@ -3,6 +3,7 @@
 #define BELLBIRD_LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -31,6 +32,7 @@ struct timer {
 	void *arg;
 	int64_t due_us;  /* clock_mono_us() */
 	size_t heap_pos; /* 0: not armed */
+	uint64_t seq;    /* equal times run in the order of starting */
 };
 MUST_CHECK int timer_start(struct timer *t, struct loop *l, int64_t delay_us, timer_cb *cb, void *arg);
 /* timer_start_at takes an absolute clock_mono_us(); for pacing without drift. */

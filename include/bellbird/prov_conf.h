@@ -5,13 +5,16 @@
 #include "bellbird/prov_key.h"
 
 /* prov_conf_cb receives each setting that was understood, normalised. */
-typedef void(prov_conf_cb)(const struct prov_key *k, const char *name, const char *value, unsigned int line, void *arg);
+typedef void(prov_conf_cb)(const struct prov_key *k, const char *name,
+    const char *value, unsigned int line, void *arg);
 
 struct prov_conf_opts {
-	const char *file;    /* name for messages */
-	const char *mac;     /* $MAC$ macro; NULL: left as it is */
-	bool strict;         /* local files: an unknown or duplicate key is fatal */
-	bool provisioned;    /* PROV_F_LOCAL keys are refused, NA keys noted */
+	const char *file; /* name for messages */
+	const char *mac;  /* $MAC$ macro; NULL: left as it is */
+	bool strict; /* local files: an unknown or duplicate key is fatal */
+	bool provisioned; /* LOCAL, NA and LATER keys are noted; a setting is a
+			     must */
+	bool lenient;     /* bad lines are left out and only warn */
 };
 
 /*
@@ -23,6 +26,8 @@ struct prov_conf_opts {
  * problem was found; `cb` has been called for the good lines all the same, so
  * the caller collects into a set it can throw away.
  */
-MUST_CHECK int prov_conf_parse(struct slice text, const struct prov_conf_opts *o, struct prov_problems *problems, prov_conf_cb *cb, void *arg);
+MUST_CHECK int prov_conf_parse(struct slice text,
+    const struct prov_conf_opts *o, struct prov_problems *problems,
+    prov_conf_cb *cb, void *arg);
 
 #endif

@@ -12,26 +12,29 @@ struct prov_http_conf {
 	struct dns *dns;
 	struct tls_env *tls;
 	const struct tls_policy *policy; /* NULL: http */
-	const char *host;                /* as configured; SNI, Host and expected name */
+	const char *host; /* as configured; SNI, Host and expected name */
 	uint16_t port;
-	const char *path;                /* with the leading slash */
-	const char *user, *password;     /* NULL: none; Basic, only over TLS, Digest on challenge */
-	const char *if_none_match;       /* or NULL */
+	const char *path;            /* with the leading slash */
+	const char *user, *password; /* NULL: none; Basic, only over TLS, Digest
+					on challenge */
+	const char *if_none_match;   /* or NULL */
 	const char *user_agent;
-	size_t max_body;                 /* bytes; beyond: E_LIMIT */
+	size_t max_body; /* bytes; beyond: E_LIMIT */
 	unsigned int timeout_ms;
 };
 struct prov_http_result {
-	int err;              /* 0: `status` and body are complete */
+	int err; /* 0: `status` and body are complete */
 	int status;
-	struct slice body;    /* borrowed for the callback */
-	int64_t announced;    /* Content-Length, -1: none */
+	struct slice body; /* borrowed for the callback */
+	int64_t announced; /* Content-Length, -1: none */
 	char content_type[64], etag[80], location[256], date[40];
 	const struct tls_verdict *verdict; /* NULL: no connection */
 };
 typedef void(prov_http_cb)(const struct prov_http_result *r, void *arg);
-/* prov_http_get: the callback comes once, from the loop; slot cleared before. */
-MUST_CHECK int prov_http_get(struct prov_http **slot, const struct prov_http_conf *conf, prov_http_cb *cb, void *arg);
+/* prov_http_get: the callback comes once, from the loop; slot cleared before.
+ */
+MUST_CHECK int prov_http_get(struct prov_http **slot,
+    const struct prov_http_conf *conf, prov_http_cb *cb, void *arg);
 void prov_http_stop(struct prov_http **slot);
 
 #endif

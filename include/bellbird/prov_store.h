@@ -14,33 +14,44 @@
  * key wins.  Low to high (design 4).
  */
 enum prov_layer {
-	PROV_BUILTIN, PROV_FACTORY, PROV_MODEL, PROV_DEVICE, PROV_INCREMENTAL, PROV_LOCAL, PROV_CMDLINE, PROV_LAYERS
+	PROV_BUILTIN,
+	PROV_FACTORY,
+	PROV_MODEL,
+	PROV_DEVICE,
+	PROV_INCREMENTAL,
+	PROV_LOCAL,
+	PROV_CMDLINE,
+	PROV_LAYERS
 };
 const char *prov_layer_name(enum prov_layer l);
 
 struct prov_store;
 struct prov_store_conf {
-	struct loop *loop;        /* for change events; NULL in command-line tools */
+	struct loop *loop; /* for change events; NULL in command-line tools */
 	const char *factory_file; /* bellbird.conf; absence is no error */
-	const char *state_dir;    /* settings.conf, prov/ with the last good files; NULL: nothing kept */
-	const char *mac;          /* for $MAC$; may be NULL and set later */
+	const char *state_dir; /* settings.conf, prov/ with the last good files;
+				  NULL: nothing kept */
+	const char *mac;       /* for $MAC$; may be NULL and set later */
 };
 
 /*
  * prov_store_open reads the factory file, the last good provisioned files and
  * settings.conf.  A bad factory file: its last good copy is used and
- * prov_store_problems() tells; E_PROV_CONF if there is none.
+ * `problems` tells; E_PROV_CONF if there is none.
  */
-MUST_CHECK int prov_store_open(struct prov_store **out, const struct prov_store_conf *conf, struct prov_problems *problems);
+MUST_CHECK int prov_store_open(struct prov_store **out,
+    const struct prov_store_conf *conf, struct prov_problems *problems);
 void prov_store_free(struct prov_store *s);
 void prov_store_set_mac(struct prov_store *s, const char *mac);
 
 /* Effective values.  The string is never NULL ("" where unset), borrowed until
- * the next change.  The key must exist (assert): names are program constants. */
+ * the next change.  The key must exist (assert): names are program constants.
+ */
 const char *prov_get(const struct prov_store *s, const char *key);
 bool prov_get_bool(const struct prov_store *s, const char *key);
 int64_t prov_get_int(const struct prov_store *s, const char *key);
-/* prov_is_set: some layer above built-in has the key (an explicit empty value counts). */
+/* prov_is_set: some layer above built-in has the key (an explicit empty value
+ * counts). */
 bool prov_is_set(const struct prov_store *s, const char *key);
 enum prov_layer prov_origin(const struct prov_store *s, const char *key);
 
@@ -50,19 +61,26 @@ enum prov_layer prov_origin(const struct prov_store *s, const char *key);
  * for a bad value; `why` gets the sentence with range and nearest key.
  * prov_unset removes it there.
  */
-MUST_CHECK int prov_set(struct prov_store *s, enum prov_layer l, const char *key, const char *value, char *why, size_t why_size);
-MUST_CHECK int prov_unset(struct prov_store *s, enum prov_layer l, const char *key);
+MUST_CHECK int prov_set(struct prov_store *s, enum prov_layer l,
+    const char *key, const char *value, char *why, size_t why_size);
+MUST_CHECK int prov_unset(
+    struct prov_store *s, enum prov_layer l, const char *key);
 
 /* prov_on_change registers the one observer; it runs from the loop with the
  * list of keys whose effective value changed and the union of their scopes. */
-typedef void(prov_change_cb)(const char *const *keys, size_t num_keys, unsigned int scopes, void *arg);
+typedef void(prov_change_cb)(
+    const char *const *keys, size_t num_keys, unsigned int scopes, void *arg);
 void prov_on_change(struct prov_store *s, prov_change_cb *cb, void *arg);
 
 /* prov_explain adds, for each layer that has the key: layer, value (secrets
- * masked), file, line, and which one wins; ENOENT for an unknown key, with the nearest names in `why`. */
-MUST_CHECK int prov_explain(const struct prov_store *s, const char *key, struct jv *out, char *why, size_t why_size);
-/* prov_export appends every set key, sorted, "key = value"; secrets masked unless `secrets`. */
-MUST_CHECK int prov_export(const struct prov_store *s, bool secrets, struct buf *out);
+ * masked), file, line, and which one wins; ENOENT for an unknown key, with the
+ * nearest names in `why`. */
+MUST_CHECK int prov_explain(const struct prov_store *s, const char *key,
+    struct jv *out, char *why, size_t why_size);
+/* prov_export appends every set key, sorted, "key = value"; secrets masked
+ * unless `secrets`. */
+MUST_CHECK int prov_export(
+    const struct prov_store *s, bool secrets, struct buf *out);
 
 /*
  * prov_stage / prov_apply: the apply transaction.  prov_stage parses the
@@ -72,11 +90,18 @@ MUST_CHECK int prov_export(const struct prov_store *s, bool secrets, struct buf 
  * set the settings in force and on disk (one atomic rename commits the set),
  * then reports changes.  A cut anywhere leaves the old or the new set.
  */
-struct prov_file { enum prov_layer layer; const char *name; struct slice text; };
-MUST_CHECK int prov_stage(struct prov_store *s, const struct prov_file *fs, size_t num_fs, struct prov_problems *problems);
+struct prov_file {
+	enum prov_layer layer;
+	const char *name;
+	struct slice text;
+	const char *etag, *url; /* kept with the set; NULL: none */
+};
+MUST_CHECK int prov_stage(struct prov_store *s, const struct prov_file *fs,
+    size_t num_fs, struct prov_problems *problems);
 MUST_CHECK int prov_apply(struct prov_store *s, size_t *num_changed);
 void prov_unstage(struct prov_store *s);
 /* prov_reload reads the factory file and settings.conf again (HUP). */
-MUST_CHECK int prov_reload(struct prov_store *s, struct prov_problems *problems);
+MUST_CHECK int prov_reload(
+    struct prov_store *s, struct prov_problems *problems);
 
 #endif

@@ -47,8 +47,11 @@ int str_copy(char *dst, size_t size, const char *src);
 int str_copy_slice(char *dst, size_t size, struct slice src);
 /* str_distance: edit distance (transpositions count one), at most `max`+1. */
 unsigned int str_distance(const char *a, const char *b, unsigned int max);
-/* str_is_mac: 12 hex digits; str_mac_norm accepts aa:bb:.., aa-bb-.., AABB..
+/* str_mac_norm accepts aa:bb:.., aa-bb-.., AABB..
  * and writes 12 lower-case digits and a NUL. */
 MUST_CHECK int str_mac_norm(struct slice s, char out[static 13]);
+/* str_utf8 returns the length (1..4) of the valid UTF-8 sequence at `p` and
+ * stores its code point; 0 if the `n` bytes start with none. */
+size_t str_utf8(const void *p, size_t n, uint32_t *cp);
 
 #endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/* The one seam for time: the kernel's clocks, or a pair that stands still.
+ * Also the floor below which no wall clock is believed. */
+#include <assert.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "bellbird/clock.h"
+
+enum { US_PER_S = 1000000, S_PER_DAY = 86400 };
+
+static struct {
+	bool on;
+	int64_t mono_us;
+	int64_t wall_us;
+} fake;
+
+static int64_t floor_s = BELLBIRD_BUILD_TIME;
+
+/* Reads one of the kernel's clocks. */
+static int64_t
+now_us(clockid_t id)
+{
+	struct timespec ts;
+
+	if (clock_gettime(id, &ts) != 0)
+		return 0; /* cannot happen for these two clocks */
+	return (int64_t)ts.tv_sec * US_PER_S + ts.tv_nsec / 1000;
+}
+
+int64_t
+clock_mono_us(void)
+{
+	return fake.on ? fake.mono_us : now_us(CLOCK_MONOTONIC);
+}
+
+int64_t
+clock_wall_s(void)
+{
+	int64_t us = clock_wall_us();
+
+	/* Floors: also before 1970. */
+	return us >= 0 ? us / US_PER_S : -((-us + US_PER_S - 1) / US_PER_S);
+}
+
+int64_t
+clock_wall_us(void)
+{
+	return fake.on ? fake.wall_us : now_us(CLOCK_REALTIME);
+}
+
+void
+clock_fake(int64_t wall_s)
+{
+	fake.on = true;
+	fake.mono_us = US_PER_S;
+	fake.wall_us = wall_s * US_PER_S;
+}
+
+void
+clock_step_us(int64_t us)
+{
+	assert(fake.on && us >= 0);
+	fake.mono_us += us;
+	fake.wall_us += us;
+}
+
+void
+clock_real(void)
+{
+	fake.on = false;
+}
+
+int
+clock_is_fake(void)
+{
+	return fake.on;
+}
+
+int64_t
+clock_floor_s(void)
+{
+	return floor_s;
+}
+
+void
+clock_set_floor_s(int64_t s)
+{
+	if (s >= BELLBIRD_BUILD_TIME)
+		floor_s = s;
+}
+
+void
+clock_iso(char *out, size_t size, int64_t wall_us)
+{
+	/* Beyond the year 9999 the text would not fit its 25 bytes. */
+	const int64_t max_us = INT64_C(253402300799999999);
+	int64_t us, days, era, doe, yoe, doy, mp, y, s;
+	int m, d;
+
+	us = wall_us < 0 ? 0 : wall_us > max_us ? max_us : wall_us;
+	s = us / US_PER_S % S_PER_DAY;
+	/* Days to a date without time_t, which may have 32 bits: years start
+	 * in March so that the leap day comes last (proleptic Gregorian). */
+	days = us / US_PER_S / S_PER_DAY + 719468;
+	era = days / 146097;
+	doe = days % 146097;
+	yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	mp = (5 * doy + 2) / 153;
+	d = (int)(doy - (153 * mp + 2) / 5 + 1);
+	m = (int)(mp < 10 ? mp + 3 : mp - 9);
+	y = yoe + era * 400 + (m <= 2);
+	snprintf(out, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)y, m, d,
+	    (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60),
+	    (int)(us / 1000 % 1000));
+}

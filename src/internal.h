@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+/* What the files of src/ share: the endpoint and its parts. */
+#ifndef BELLBIRD_SRC_INTERNAL_H
+#define BELLBIRD_SRC_INTERNAL_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include "bellbird/ctl_server.h"
+#include "bellbird/ctl_verb.h"
+#include "bellbird/dns.h"
+#include "bellbird/json.h"
+#include "bellbird/loop.h"
+#include "bellbird/media_sess.h"
+#include "bellbird/prov_fetch.h"
+#include "bellbird/prov_store.h"
+#include "bellbird/sip_call.h"
+#include "bellbird/sip_reg.h"
+#include "bellbird/sip_stack.h"
+#include "bellbird/tls_conn.h"
+#include "bellbird/worker.h"
+
+enum { MAC_SIZE = 13, MODEL_SIZE = 64, WHY_SIZE = 512 };
+
+struct app;
+
+/* Where things are (docs/ARCHITECTURE.md, files); filled by paths_find(). */
+struct paths {
+	char conf[PATH_MAX];     /* bellbird.conf */
+	char state[PATH_MAX];    /* settings.conf, certs/, prov/ */
+	char identity[PATH_MAX]; /* the device certificate */
+	char socket[PATH_MAX];
+};
+
+/*
+ * paths_find takes --state, --conf, --identity and --socket from `args`, then
+ * systemd's *_DIRECTORY, then the places of the system (uid 0) or of the user.
+ * E_LIMIT for a path that is too long.
+ */
+MUST_CHECK int paths_find(struct paths *p, const struct jv *args);
+
+/*
+ * What the lab changes of an endpoint; the daemon itself has none.  Each may
+ * be NULL.
+ */
+struct app_hooks {
+	/* the device that answers this call, NULL: audio.device */
+	const char *(*device)(const struct sip_call *call, void *arg);
+	/* the flow a URI is called on; 0: nobody is registered under it */
+	uint64_t (*flow)(const char *uri, void *arg);
+	/* requests that sipcore does not serve */
+	bool (*request)(struct sip_req *req, void *arg);
+	/* all listeners are open; an error ends the run */
+	int (*begin)(struct app *a, void *arg);
+	void (*end)(void *arg);
+	void *arg;
+};
+
+/* The endpoint.  app.c builds it bottom-up and takes it down top-down. */
+struct app {
+	struct paths paths;
+	const struct app_hooks *hooks; /* borrowed; NULL in the daemon */
+	char model[MODEL_SIZE];
+	char mac[MAC_SIZE];
+	struct loop *loop;          /* owned, as all below */
+	struct worker *worker;
+	struct prov_store *store;
+	struct dns *dns;
+	struct tls_env *tls;
+	struct sip_stack *sip;
+	struct ctl_server *ctl;
+	struct account *account;
+	struct ua *ua;
+	struct provision *provision;
+	struct timer stop_timer;
+	struct deferred stopped;
+	int64_t started_us;
+	int exit_code;
+	bool stopping;
+	bool reregister; /* wanted as soon as no call is up */
+	bool log_given;  /* -D lies over log.level */
+};
+
+/* app_run is the verb `run`; returns the exit code. */
+int app_run(const struct jv *args);
+/* app_main is the same with the lab's hooks. */
+int app_main(const struct jv *args, const struct app_hooks *hooks);
+/* app_event numbers and sends an event; takes `fields`. */
+void app_event(struct app *a, const char *event, struct jv *fields);
+/* app_stop hangs up, unregisters and leaves the loop, within 3 s. */
+void app_stop(struct app *a, int exit_code);
+/* app_stop_check goes on with that when a call or the account has ended. */
+void app_stop_check(struct app *a);
+/* app_apply makes changed settings count; `scopes` are PROV_S_* bits. */
+void app_apply(struct app *a, unsigned int scopes);
+/* app_set_allow and app_set_level read sip.allow and log.level again. */
+void app_set_allow(struct app *a);
+void app_set_level(struct app *a);
+void app_log_problems(const struct prov_problems *problems);
+/* app_open_store opens the settings of `p` and lays the -o settings of `args`
+ * over them; prints what is wrong to stderr.  Returns an exit code. */
+int app_open_store(struct prov_store **out, struct paths *p, struct loop *l,
+    const struct jv *args);
+
+/* ---- settings.c: keys -> plain structs of the lower floors ---- */
+/* settings_tls fills the TLS settings of a use; `account` ("u1") lays
+ * sip.<account>.tls.* over sip.tls.*, NULL: none.  E_TLS_PARAM with `why`. */
+MUST_CHECK int settings_tls(const struct app *a, enum tls_use use,
+    const char *account, struct tls_settings *out, char *why, size_t why_size);
+MUST_CHECK int settings_policy(const struct app *a, enum tls_use use,
+    enum tls_dir dir, const char *peer, struct tls_policy *out, char *why,
+    size_t why_size);
+enum sip_transport settings_transport(const struct app *a);
+enum media_srtp_mode settings_srtp(const struct app *a, bool on_tls);
+/* settings_warnings adds one sentence for each insecure choice in force. */
+void settings_warnings(const struct app *a, struct jv *out);
+
+/* ---- account.c: one registration ---- */
+MUST_CHECK int account_new(struct account **out, struct app *a);
+void account_free(struct account *ac);
+/* account_start registers as the settings say (again, if it already did). */
+void account_start(struct account *ac);
+void account_unregister(struct account *ac);
+bool account_is_gone(const struct account *ac); /* nothing left to wait for */
+bool account_is_configured(const struct account *ac);
+struct sip_reg *account_reg(const struct account *ac); /* NULL when off */
+void account_status(const struct account *ac, struct sip_reg_status *out);
+struct jv *account_json(const struct account *ac);
+
+/* ---- ua.c, ua_media.c: which call gets which media ---- */
+MUST_CHECK int ua_new(struct ua **out, struct app *a);
+void ua_free(struct ua *ua);
+void ua_on_call(struct sip_call *call, void *arg); /* arg: struct app */
+void ua_hangup_all(struct ua *ua);
+size_t ua_num_calls(const struct ua *ua);
+struct jv *ua_json(const struct ua *ua);
+
+/* What the verb `call` asks for; descriptors are taken in any case. */
+struct ua_dial {
+	const char *uri;
+	const char *headers;      /* "Name: value" lines with CRLF, or NULL */
+	const char *srtp;         /* overrides sip.srtp; NULL: the setting */
+	int play_fd, record_fd;   /* -1: none */
+};
+/* ua_dial starts a call and copies its id ("c1"); an exit code of ctl_exit
+ * with a sentence in `why` otherwise. */
+enum ctl_exit ua_dial(struct ua *ua, const struct ua_dial *d, char id[static 16],
+    char *why, size_t why_size);
+/* ua_answer: id NULL = the oldest that rings. */
+enum ctl_exit ua_answer(struct ua *ua, const char *id, char *why, size_t why_size);
+/* ua_hangup adds the ids of what it ends to `out`; id NULL = all. */
+enum ctl_exit ua_hangup(struct ua *ua, const char *id, struct jv *out);
+enum ctl_exit ua_dtmf(
+    struct ua *ua, const char *id, const char *digits, char *why, size_t why_size);
+struct jv *ua_stats_json(const struct media_stats *st);
+
+/* ---- provision.c: runs of provisioning, one at a time ---- */
+MUST_CHECK int provision_new(struct provision **out, struct app *a);
+void provision_free(struct provision *p);
+/* provision_start begins a run if there is a server to ask (one that runs
+ * already will do).  0, or E_PROV_DISABLED, EINVAL.. with `why`. */
+MUST_CHECK int provision_start(
+    struct provision *p, bool dry, char *why, size_t why_size);
+/* provision_wait replies to `r` when the running run ends. */
+void provision_wait(struct provision *p, struct ctl_req *r);
+struct jv *provision_json(const struct provision *p);
+
+/* ---- snapshot.c, verbs.c ---- */
+struct jv *snapshot_take(const struct app *a);
+struct jv *snapshot_cert(const struct tls_env *e, enum tls_identity id);
+extern const struct ctl_cmd verbs_table[];
+extern const size_t verbs_count;
+
+/* ---- certs.c, check.c, lab.c: verbs served in this process ---- */
+int certs_ca_init(const struct jv *args);
+int certs_mint(const struct jv *args);
+int certs_show(const struct jv *args);
+int check_config(const struct jv *args);
+int check_get(const struct jv *args);
+int check_explain(const struct jv *args);
+int check_export(const struct jv *args);
+int lab_run(const struct jv *args);
+
+/* ---- guard.c ---- */
+/* guard_openssl: E_TLS_PARAM if OpenSSL is mapped into this process, whose
+ * symbols would be taken for BoringSSL's; `name` gets the file. */
+MUST_CHECK int guard_openssl(char *name, size_t size);
+/* guard_notify tells systemd; does nothing where NOTIFY_SOCKET is not set. */
+void guard_notify(const char *msg);
+
+#endif

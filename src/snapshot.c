@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: ISC */
+/* The status object: everything an operator may ask, as plain JSON.  Nothing
+ * in it points at a live object. */
+#include <string.h>
+#include <unistd.h>
+
+#include "bellbird/log.h"
+#include "bellbird/tls_verdict.h"
+#include "internal.h"
+
+/* Verdicts shown in a status; the rest is asked for by `tls last`. */
+enum { VERDICTS_SHOWN = 8 };
+
+struct verdict_list {
+	struct jv *arr;
+	size_t n;
+};
+
+/* tls_verdict_cb. */
+static void
+on_verdict(const struct tls_verdict *v, void *arg)
+{
+	struct verdict_list *l = arg;
+
+	if (l->n++ < VERDICTS_SHOWN)
+		jv_add(l->arr, tls_verdict_json(v));
+}
+
+static struct jv *
+verdicts_json(const struct app *a)
+{
+	struct verdict_list l = { jv_arr(), 0 };
+
+	tls_env_each_verdict(a->tls, on_verdict, &l);
+	return l.arr;
+}
+
+/* "2026-11-24T13:37:54Z" for seconds since 1970. */
+static void
+set_time(struct jv *o, const char *key, int64_t s)
+{
+	char iso[32];
+
+	clock_iso(iso, sizeof(iso), s * 1000000);
+	jv_set_str(o, key, iso);
+}
+
+struct jv *
+snapshot_cert(const struct tls_env *e, enum tls_identity id)
+{
+	struct tls_cert_brief b;
+	struct jv *o = jv_obj();
+
+	jv_set_str(o, "slot", tls_identity_name(id));
+	jv_set_str(o, "error", tls_env_identity_error(e, id));
+	if (tls_env_identity_brief(e, id, &b) != 0)
+		return o;
+	jv_set_str(o, "subject", b.subject);
+	jv_set_str(o, "issuer", b.issuer);
+	set_time(o, "not_before", b.not_before_s);
+	set_time(o, "not_after", b.not_after_s);
+	jv_set_str(o, "sha256", b.sha256);
+	jv_set_str(o, "key", b.key);
+	return o;
+}
+
+/* The slots that hold something, or failed to. */
+static struct jv *
+certs_json(const struct app *a)
+{
+	static const enum tls_identity ids[] = { TLS_ID_FACTORY,
+		TLS_ID_SIP_OWNER, TLS_ID_SERVER };
+	struct jv *arr = jv_arr();
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
+		if (tls_env_has_identity(a->tls, ids[i]) ||
+		    tls_env_identity_error(a->tls, ids[i])[0] != '\0')
+			jv_add(arr, snapshot_cert(a->tls, ids[i]));
+	return arr;
+}
+
+static struct jv *
+audio_json(const struct app *a)
+{
+	const char *device = prov_get(a->store, "audio.device");
+	struct jv *o = jv_obj();
+	char shown[128] = "";
+
+	if (media_device_check(device, shown, sizeof(shown)) != 0)
+		log_debug(LOGC_AUDIO, 0, "audio device: %s", shown);
+	jv_set_str(o, "configured", device);
+	jv_set_str(o, "device", shown);
+	return o;
+}
+
+static struct jv *
+clock_json(const struct app *a)
+{
+	struct jv *o = jv_obj();
+
+	set_time(o, "wall", clock_wall_s());
+	set_time(o, "floor", clock_floor_s());
+	jv_set_bool(o, "trusted", prov_get_bool(a->store, "clock.trusted") ||
+	    access("/run/systemd/timesync/synchronized", F_OK) == 0);
+	return o;
+}
+
+static struct jv *
+loop_json(const struct app *a)
+{
+	struct loop_stats st;
+	struct jv *o = jv_obj();
+
+	loop_get_stats(a->loop, &st);
+	jv_set_int(o, "wakeups", (int64_t)st.wakeups);
+	jv_set_int(o, "callbacks", (int64_t)st.callbacks);
+	jv_set_int(o, "slow", (int64_t)st.slow);
+	jv_set_num(o, "slowest_ms", (double)st.slowest_us / 1e3);
+	jv_set_str(o, "slowest", st.slowest);
+	jv_set_int(o, "timers", st.timers);
+	return o;
+}
+
+/* sip_listener_cb. */
+static void
+on_listener(enum sip_transport t, const struct addr *local, void *arg)
+{
+	struct jv *o = jv_obj();
+	char s[ADDR_STR_MAX];
+
+	addr_print(local, s);
+	jv_set_str(o, "transport", sip_transport_name(t));
+	jv_set_str(o, "address", s);
+	jv_add(arg, o);
+}
+
+struct jv *
+snapshot_take(const struct app *a)
+{
+	struct jv *o = jv_obj(), *arr;
+
+	jv_set_str(o, "version", PACKAGE_VERSION);
+	jv_set_str(o, "model", a->model);
+	jv_set_str(o, "mac", a->mac);
+	jv_set_int(o, "pid", getpid());
+	jv_set_num(o, "uptime_s",
+	    (double)(clock_mono_us() - a->started_us) / 1e6);
+	arr = jv_arr();
+	jv_add(arr, account_json(a->account));
+	jv_set(o, "accounts", arr);
+	jv_set(o, "calls", ua_json(a->ua));
+	jv_set(o, "tls", verdicts_json(a));
+	jv_set(o, "prov", provision_json(a->provision));
+	jv_set(o, "certs", certs_json(a));
+	jv_set(o, "audio", audio_json(a));
+	jv_set(o, "clock", clock_json(a));
+	jv_set(o, "loop", loop_json(a));
+	arr = jv_arr();
+	sip_stack_each_listener(a->sip, on_listener, arr);
+	jv_set(o, "listen", arr);
+	arr = jv_arr();
+	settings_warnings(a, arr);
+	jv_set(o, "warnings", arr);
+	return o;
+}

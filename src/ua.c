@@ -1,0 +1,708 @@
+/* SPDX-License-Identifier: ISC */
+/* The calls of the endpoint: who is answered how, who is called by which way.
+ * What each hears is in ua_media.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bellbird/log.h"
+#include "ua.h"
+
+/* ---- life ---- */
+
+int
+ua_new(struct ua **out, struct app *a)
+{
+	struct ua *ua = calloc(1, sizeof(*ua));
+
+	if (ua == NULL)
+		return ENOMEM;
+	ua->app = a;
+	TAILQ_INIT(&ua->calls);
+	*out = ua;
+	return 0;
+}
+
+/* Frees everything a call owns; nobody is told. */
+static void
+call_free(struct call *c)
+{
+	TAILQ_REMOVE(&c->ua->calls, c, link);
+	dns_stop(&c->dns);
+	sip_call_free(&c->sip);
+	media_sess_free(c->media);
+	if (c->play_fd >= 0)
+		close(c->play_fd);
+	if (c->record_fd >= 0)
+		close(c->record_fd);
+	loop_undefer(&c->fail);
+	free(c->uri);
+	free(c->headers);
+	free(c);
+}
+
+void
+ua_free(struct ua *ua)
+{
+	struct call *c;
+
+	if (ua == NULL)
+		return;
+	while ((c = TAILQ_FIRST(&ua->calls)) != NULL)
+		call_free(c);
+	free(ua);
+}
+
+/* A call without anything in it yet; NULL when out of memory. */
+static struct call *
+call_new(struct ua *ua, bool incoming)
+{
+	struct call *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->ua = ua;
+	c->incoming = incoming;
+	c->state = incoming ? CALL_RINGING : CALL_CALLING;
+	c->play_fd = c->record_fd = -1;
+	c->srtp = -1;
+	c->started_us = clock_mono_us();
+	(void)snprintf(c->id, sizeof(c->id), "c%u", ++ua->last_id);
+	TAILQ_INSERT_TAIL(&ua->calls, c, link);
+	return c;
+}
+
+static struct call *
+call_find(struct ua *ua, const char *id)
+{
+	struct call *c;
+
+	TAILQ_FOREACH(c, &ua->calls, link)
+		if (strcmp(c->id, id) == 0)
+			return c;
+	return NULL;
+}
+
+size_t
+ua_num_calls(const struct ua *ua)
+{
+	const struct call *c;
+	size_t n = 0;
+
+	TAILQ_FOREACH(c, &ua->calls, link)
+		n++;
+	return n;
+}
+
+/* ---- events ---- */
+
+/* An event object with the id of the call in it. */
+static struct jv *
+fields_of(const struct call *c)
+{
+	struct jv *f = jv_obj();
+
+	jv_set_str(f, "call", c->id);
+	return f;
+}
+
+/* Notes the verdict of the newest connection that failed. */
+static void
+on_verdict(const struct tls_verdict *v, void *arg)
+{
+	const char **class = arg;
+
+	if (*class == NULL && !v->ok && v->class[0] != '\0')
+		*class = v->class;
+}
+
+/* The failure class of a call that ended with `err`. */
+static const char *
+class_of(const struct call *c, int err)
+{
+	const char *class = NULL;
+
+	if (c->class != NULL)
+		return c->class;
+	if (err < E_TLS_PARAM || err > E_TLS_PEER_REFUSED)
+		return err == E_SIP_AUTH ? "auth.refused" : "";
+	tls_env_each_verdict(c->ua->app->tls, on_verdict, &class);
+	return class != NULL ? class : "tls";
+}
+
+/* Says that a call is over, and forgets it. */
+static void
+call_end(struct call *c, const struct sip_call_info *info)
+{
+	struct app *a = c->ua->app;
+	struct jv *f = fields_of(c);
+	struct media_stats st;
+	int64_t from = c->established_us;
+
+	if (from != 0)
+		from = clock_mono_us() - from;
+	jv_set_int(f, "code", c->code != 0 ? c->code : info->code);
+	jv_set_str(f, "reason", c->why[0] != '\0' ? c->why : info->reason);
+	jv_set_bool(f, "by_peer", info->by_peer);
+	jv_set_num(f, "duration_s", (double)from / 1e6);
+	jv_set_str(f, "class", class_of(c, info->err));
+	if (c->media != NULL) {
+		media_sess_get_stats(c->media, &st);
+		jv_set(f, "media", ua_stats_json(&st));
+		log_info(LOGC_SIP, 0,
+		    "call ended call=%s code=%d tx=%llu rx=%llu lost=%llu", c->id,
+		    info->code, (unsigned long long)st.tx_packets,
+		    (unsigned long long)st.rx_packets,
+		    (unsigned long long)st.rx_lost);
+	} else {
+		jv_set(f, "media", jv_null());
+		log_info(LOGC_SIP, 0, "call ended call=%s code=%d reason=%s",
+		    c->id, info->code, esc(info->reason));
+	}
+	app_event(a, "call.ended", f);
+	call_free(c);
+	app_stop_check(a);
+}
+
+/* Audio may flow both ways: the call stands. */
+static void
+call_established(struct call *c)
+{
+	struct jv *f;
+	struct media_stats st;
+	int err;
+
+	if ((err = media_sess_start(c->media)) != 0) {
+		call_fail(c, "media.start", "the audio cannot start: %s",
+		    err_str(err));
+		return;
+	}
+	if (c->established_us != 0)
+		return;
+	c->established_us = clock_mono_us();
+	c->state = CALL_ESTABLISHED;
+	media_sess_get_stats(c->media, &st);
+	f = fields_of(c);
+	jv_set_str(f, "direction", c->incoming ? "in" : "out");
+	jv_set_str(f, "remote", sip_call_remote(c->sip));
+	jv_set_str(f, "signalling", call_signalling(c));
+	jv_set_str(f, "security", st.suite[0] != '\0' ? "srtp" : "clear");
+	jv_set_str(f, "codec", st.codec);
+	jv_set_str(f, "suite", st.suite);
+	app_event(c->ua->app, "call.established", f);
+	log_info(LOGC_SIP, 0,
+	    "call established call=%s codec=%s security=%s signalling=%s", c->id,
+	    st.codec, st.suite[0] != '\0' ? st.suite : "clear",
+	    call_signalling(c));
+	if (c->hangup_asked)
+		sip_call_hangup(c->sip, 0);
+}
+
+/* Ends a call for a reason of our own; the sentence goes into its event. */
+void
+call_fail(struct call *c, const char *class, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(c->why, sizeof(c->why), fmt, ap);
+	va_end(ap);
+	c->class = class;
+	log_warn(LOGC_SIP, 0, "call=%s: %s", c->id, c->why);
+	if (c->sip != NULL)
+		sip_call_hangup(c->sip, 0);
+}
+
+/* ---- what the peer did ---- */
+
+/* SDP of the peer answers our offer. */
+static int
+take_answer(struct call *c, struct slice sdp)
+{
+	int err;
+
+	if (sdp.n == 0)
+		err = E_MEDIA_SDP;
+	else
+		err = media_sess_accept(c->media, sdp, c->why, sizeof(c->why));
+	if (err == 0)
+		c->why[0] = '\0';
+	return err;
+}
+
+/* The 2xx of our INVITE, or of a re-INVITE of ours. */
+static void
+on_answered(struct call *c, const struct sip_call_info *info)
+{
+	if (info->code >= 300)
+		return; /* a re-INVITE was refused: all stays as it was */
+	if (take_answer(c, info->sdp) != 0) {
+		char why[sizeof(c->why)];
+
+		ignore_err(str_copy(why, sizeof(why), c->why), "only text");
+		c->code = 488;
+		call_fail(c, "media.refused", "the peer's answer cannot be used: %s",
+		    why[0] != '\0' ? why : "it has no SDP");
+		return;
+	}
+	call_established(c);
+}
+
+/* ACK of a call that came in. */
+static void
+on_confirmed(struct call *c, const struct sip_call_info *info)
+{
+	if (c->offer_out) {
+		c->offer_out = false;
+		if (take_answer(c, info->sdp) != 0) {
+			call_fail(c, "media.refused",
+			    "the peer's ACK has no usable answer to our offer");
+			return;
+		}
+	}
+	call_established(c);
+}
+
+/* The call is on hold while one direction is switched off. */
+static void
+note_hold(struct call *c)
+{
+	struct media_stats st;
+	struct jv *f;
+	bool held;
+
+	media_sess_get_stats(c->media, &st);
+	held = !(st.sending && st.receiving);
+	if (held == (c->state == CALL_HELD))
+		return;
+	c->state = held ? CALL_HELD : CALL_ESTABLISHED;
+	f = fields_of(c);
+	jv_set_bool(f, "held", held);
+	app_event(c->ua->app, "call.held", f);
+}
+
+/* A new offer inside the call, or a request that we make one. */
+static void
+on_offer(struct call *c, const struct sip_call_info *info)
+{
+	struct buf sdp;
+	int err;
+
+	buf_init(&sdp, UA_SDP_MAX);
+	if (info->sdp.n != 0)
+		err = media_sess_answer(
+		    c->media, info->sdp, &sdp, c->why, sizeof(c->why));
+	else
+		err = media_sess_offer(c->media, &sdp);
+	if (err != 0) {
+		log_info(LOGC_SIP, 0, "re-INVITE refused call=%s: %s", c->id,
+		    c->why);
+		c->why[0] = '\0';
+		sip_call_reject(c->sip, 488);
+	} else {
+		c->offer_out = info->sdp.n == 0;
+		err = sip_call_accept(
+		    c->sip, (struct slice) { buf_str(&sdp), sdp.n });
+		if (err == 0 && !c->offer_out)
+			note_hold(c);
+	}
+	buf_clear(&sdp);
+}
+
+/* Somewhere it rings; perhaps there is early media to hear. */
+static void
+on_ringing(struct call *c, const struct sip_call_info *info)
+{
+	struct jv *f;
+
+	if (info->sdp.n != 0 && !c->early && take_answer(c, info->sdp) == 0) {
+		c->early = true;
+		ignore_err(media_sess_start(c->media),
+		    "early media is a courtesy; the 200 decides");
+	}
+	c->state = CALL_RINGING;
+	f = fields_of(c);
+	jv_set_int(f, "code", info->code);
+	app_event(c->ua->app, "call.ringing", f);
+}
+
+/* sip_call_cb. */
+static void
+on_sip(const struct sip_call_info *info, void *arg)
+{
+	struct call *c = arg;
+
+	switch (info->event) {
+	case SIP_CALL_RINGING:
+		on_ringing(c, info);
+		break;
+	case SIP_CALL_ANSWERED:
+		on_answered(c, info);
+		break;
+	case SIP_CALL_CONFIRMED:
+		on_confirmed(c, info);
+		break;
+	case SIP_CALL_OFFER:
+		on_offer(c, info);
+		break;
+	case SIP_CALL_ENDED:
+		call_end(c, info);
+		break;
+	}
+}
+
+/* ---- incoming ---- */
+
+/* Answers with 200 and our SDP, or refuses with 488. */
+static enum ctl_exit
+answer_now(struct call *c, char *why, size_t why_size)
+{
+	struct slice offer = sip_call_offer(c->sip);
+	struct buf sdp;
+	int err;
+
+	buf_init(&sdp, UA_SDP_MAX);
+	if ((err = call_open_media(c)) != 0) {
+		(void)snprintf(c->why, sizeof(c->why), "no audio: %s",
+		    err_str(err));
+	} else if (offer.n != 0) {
+		err = media_sess_answer(
+		    c->media, offer, &sdp, c->why, sizeof(c->why));
+	} else {
+		err = media_sess_offer(c->media, &sdp);
+		c->offer_out = true;
+	}
+	if (err == 0)
+		err = sip_call_answer(c->sip, 200, "OK",
+		    (struct slice) { buf_str(&sdp), sdp.n });
+	else {
+		(void)snprintf(why, why_size, "%s",
+		    c->why[0] != '\0' ? c->why : err_str(err));
+		c->class = err == E_MEDIA_SRTP_REQUIRED ? "srtp.required" :
+							 "media.refused";
+		log_warn(LOGC_MEDIA, 0, "call refused call=%s remote=%s: %s",
+		    c->id, sip_call_remote(c->sip), why);
+		ignore_err(sip_call_answer(c->sip, err == ENOMEM ? 500 : 488, NULL,
+			       (struct slice) { NULL, 0 }),
+		    "the call ends by its own deadline then");
+	}
+	buf_clear(&sdp);
+	return err == 0 ? CTL_OK : CTL_MEDIA;
+}
+
+void
+ua_on_call(struct sip_call *call, void *arg)
+{
+	struct app *a = arg;
+	struct call *c = call_new(a->ua, true);
+	const char *mode = prov_get(a->store, "answer.mode");
+	char why[WHY_SIZE];
+	struct jv *f;
+
+	if (c == NULL) {
+		ignore_err(sip_call_answer(call, 500, NULL,
+			       (struct slice) { NULL, 0 }),
+		    "out of memory: the transaction will time out");
+		return;
+	}
+	sip_call_own(call, &c->sip, on_sip, c);
+	f = fields_of(c);
+	jv_set_str(f, "remote", sip_call_remote(call));
+	jv_set_str(f, "remote_name", sip_call_remote_name(call));
+	app_event(a, "call.incoming", f);
+	if (a->stopping || strcmp(mode, "reject") == 0) {
+		c->class = a->stopping ? "stopping" : "answer.mode";
+		ignore_err(sip_call_answer(call, a->stopping ? 480 : 603, NULL,
+			       (struct slice) { NULL, 0 }),
+		    "the call ends by its own deadline then");
+		return;
+	}
+	if (strcmp(mode, "ring") == 0) {
+		ignore_err(sip_call_answer(call, 180, NULL,
+			       (struct slice) { NULL, 0 }),
+		    "ringing is a courtesy");
+		return;
+	}
+	(void)answer_now(c, why, sizeof(why));
+}
+
+enum ctl_exit
+ua_answer(struct ua *ua, const char *id, char *why, size_t why_size)
+{
+	struct call *c;
+
+	TAILQ_FOREACH(c, &ua->calls, link)
+		if (c->incoming && c->state == CALL_RINGING &&
+		    (id == NULL || strcmp(id, c->id) == 0))
+			return answer_now(c, why, why_size);
+	(void)snprintf(why, why_size, "no call is ringing%s%s",
+	    id != NULL ? " under the id " : "", id != NULL ? esc(id) : "");
+	return CTL_FAIL;
+}
+
+/* ---- outgoing ---- */
+
+/* Places the INVITE of a call whose media is ready. */
+static int
+call_invite(struct call *c)
+{
+	struct sip_call_conf conf = { .to = c->uri, .headers = c->headers };
+	struct buf sdp;
+	int err;
+
+	buf_init(&sdp, UA_SDP_MAX);
+	if ((err = call_open_media(c)) != 0)
+		goto out;
+	if ((err = media_sess_offer(c->media, &sdp)) != 0)
+		goto out;
+	conf.sdp = (struct slice) { buf_str(&sdp), sdp.n };
+	conf.flow = c->flow;
+	if (c->flow == 0 && account_is_configured(c->ua->app->account))
+		conf.reg = account_reg(c->ua->app->account);
+	conf.policy = ua_direct_policy;
+	conf.policy_arg = c->ua->app;
+	err = sip_call_invite(&c->sip, c->ua->app->sip, &conf, on_sip, c);
+out:
+	buf_clear(&sdp);
+	return err;
+}
+
+/* Ends, from the loop, a call that never became a SIP call. */
+static void
+on_fail(void *arg)
+{
+	struct call *c = arg;
+	struct sip_call_info info = { .event = SIP_CALL_ENDED, .err = c->err };
+
+	info.reason = err_str(c->err);
+	call_end(c, &info);
+}
+
+/* dns_addr_cb: the peer of a direct call; which address of ours faces it? */
+static void
+on_resolved(int err, const struct addr *as, size_t num_as, void *arg)
+{
+	struct call *c = arg;
+
+	if (err == 0 && num_as > 0)
+		err = addr_local_for(&as[0], &c->local);
+	if (err == 0)
+		err = call_invite(c);
+	if (err == 0)
+		return;
+	if (c->why[0] == '\0')
+		(void)snprintf(c->why, sizeof(c->why), "cannot call %s: %s",
+		    esc(c->uri), err_str(err));
+	c->err = err;
+	loop_defer(c->ua->app->loop, &c->fail, on_fail, c);
+}
+
+/* May the account carry a call now?  If not, why, and with what exit code. */
+static enum ctl_exit
+account_may_call(
+    const struct app *a, struct addr *local, char *why, size_t why_size)
+{
+	struct sip_reg_status st;
+
+	account_status(a->account, &st);
+	if (st.state == SIP_REG_OK) {
+		*local = st.local;
+		return CTL_OK;
+	}
+	(void)snprintf(why, why_size, "not registered%s%s",
+	    st.reason[0] != '\0' ? ": " : " yet", st.reason);
+	if (st.err >= E_TLS_PARAM && st.err <= E_TLS_PEER_REFUSED)
+		return CTL_TLS;
+	return CTL_AUTH;
+}
+
+/* The word of --srtp; -1 where the setting decides, -2 if it is unknown. */
+static int
+srtp_of(const char *word)
+{
+	if (word == NULL)
+		return -1;
+	for (int m = MEDIA_SRTP_DISABLED; m <= MEDIA_SRTP_STANDARD; m++)
+		if (strcmp(word, media_srtp_mode_name(
+				     (enum media_srtp_mode)m)) == 0)
+			return m;
+	return -2;
+}
+
+/* Copies what the caller wants; descriptors are taken at the very end. */
+static struct call *
+dial_new(struct ua *ua, const struct ua_dial *d)
+{
+	struct call *c = call_new(ua, false);
+
+	if (c == NULL)
+		return NULL;
+	c->uri = strdup(d->uri);
+	if (d->headers != NULL)
+		c->headers = strdup(d->headers);
+	if (c->uri == NULL || (d->headers != NULL && c->headers == NULL)) {
+		call_free(c);
+		return NULL;
+	}
+	return c;
+}
+
+/* Which way a call goes. */
+struct way {
+	struct addr local; /* set: known without asking DNS */
+	uint64_t flow;     /* lab: the connection of the callee */
+	struct ua_target target;
+	bool tls;
+};
+
+/* By the account, on a flow of the lab, or directly. */
+static enum ctl_exit
+way_of(struct ua *ua, const char *uri, struct way *w, char *why, size_t why_size)
+{
+	const struct app *a = ua->app;
+
+	memset(w, 0, sizeof(*w));
+	if (a->hooks != NULL && a->hooks->flow != NULL) {
+		w->tls = true;
+		w->flow = a->hooks->flow(uri, a->hooks->arg);
+		if (w->flow != 0)
+			return addr_parse(&w->local, slice_of("127.0.0.1"), 0) ==
+				0 ? CTL_OK : CTL_FAIL;
+		(void)snprintf(why, why_size, "nobody is registered as %s",
+		    esc(uri));
+		return CTL_FAIL;
+	}
+	if (account_is_configured(a->account)) {
+		w->tls = settings_transport(a) == SIPC_TLS;
+		return account_may_call(a, &w->local, why, why_size);
+	}
+	if (ua_target_parse(&w->target, uri) == 0) {
+		w->tls = w->target.tls;
+		return CTL_OK;
+	}
+	(void)snprintf(why, why_size, "%s is not a SIP URI (no account is set "
+	    "up, so a whole address like sip:bob@192.0.2.1 is needed)",
+	    esc(uri));
+	return CTL_USAGE;
+}
+
+/* Is there room, and are the words right? */
+static enum ctl_exit
+dial_check(struct ua *ua, const struct ua_dial *d, char *why, size_t why_size)
+{
+	int64_t max = prov_get_int(ua->app->store, "call.max");
+
+	if (srtp_of(d->srtp) == -2) {
+		(void)snprintf(why, why_size,
+		    "--srtp %s: disabled, optional or standard", esc(d->srtp));
+		return CTL_USAGE;
+	}
+	if (ua_num_calls(ua) >= (size_t)max) {
+		(void)snprintf(why, why_size,
+		    "%lld calls are up, call.max allows no more",
+		    (long long)max);
+		return CTL_FAIL;
+	}
+	return CTL_OK;
+}
+
+enum ctl_exit
+ua_dial(struct ua *ua, const struct ua_dial *d, char id[static 16], char *why,
+    size_t why_size)
+{
+	enum ctl_exit code = dial_check(ua, d, why, why_size);
+	struct way w;
+	struct call *c;
+	int err;
+
+	if (code == CTL_OK)
+		code = way_of(ua, d->uri, &w, why, why_size);
+	c = code == CTL_OK ? dial_new(ua, d) : NULL;
+	if (c == NULL) {
+		if (d->play_fd >= 0)
+			close(d->play_fd);
+		if (d->record_fd >= 0)
+			close(d->record_fd);
+		return code != CTL_OK ? code : CTL_FAIL;
+	}
+	c->local = w.local;
+	c->flow = w.flow;
+	c->srtp = srtp_of(d->srtp);
+	c->play_fd = d->play_fd;
+	c->record_fd = d->record_fd;
+	c->on_tls = w.tls;
+	if (addr_is_set(&w.local))
+		err = call_invite(c);
+	else
+		err = dns_addr(&c->dns, ua->app->dns, w.target.host,
+		    w.target.port, on_resolved, c);
+	if (err != 0) {
+		(void)snprintf(why, why_size, "cannot call %s: %s",
+		    esc(d->uri), c->why[0] != '\0' ? c->why : err_str(err));
+		call_free(c);
+		return err == E_PARSE ? CTL_USAGE : CTL_FAIL;
+	}
+	(void)snprintf(id, 16, "%s", c->id);
+	return CTL_OK;
+}
+
+/* ---- what may be done to a call ---- */
+
+/* Hangs up one call, in whatever state it is. */
+static void
+call_hangup(struct call *c)
+{
+	c->hangup_asked = true;
+	if (c->sip != NULL) {
+		sip_call_hangup(c->sip, 0);
+		return;
+	}
+	dns_stop(&c->dns);
+	c->err = E_STOPPED;
+	loop_defer(c->ua->app->loop, &c->fail, on_fail, c);
+}
+
+enum ctl_exit
+ua_hangup(struct ua *ua, const char *id, struct jv *out)
+{
+	struct call *c;
+	bool any = false;
+
+	TAILQ_FOREACH(c, &ua->calls, link) {
+		if (id != NULL && strcmp(id, c->id) != 0)
+			continue;
+		any = true;
+		jv_add(out, jv_str(c->id));
+		call_hangup(c);
+	}
+	return any || id == NULL ? CTL_OK : CTL_FAIL;
+}
+
+void
+ua_hangup_all(struct ua *ua)
+{
+	struct call *c;
+
+	TAILQ_FOREACH(c, &ua->calls, link)
+		call_hangup(c);
+}
+
+enum ctl_exit
+ua_dtmf(
+    struct ua *ua, const char *id, const char *digits, char *why, size_t why_size)
+{
+	struct call *c = id != NULL ? call_find(ua, id) : TAILQ_FIRST(&ua->calls);
+
+	if (c == NULL || c->established_us == 0) {
+		(void)snprintf(why, why_size, "no such call is established");
+		return CTL_FAIL;
+	}
+	if (media_sess_dtmf(c->media, digits) != 0) {
+		(void)snprintf(why, why_size,
+		    "%s has characters that are no DTMF (0-9 * # A-D)",
+		    esc(digits));
+		return CTL_USAGE;
+	}
+	return CTL_OK;
+}

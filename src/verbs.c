@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: ISC */
+/* The commands of the control socket, one function each. */
+#include <string.h>
+#include <unistd.h>
+
+#include "bellbird/log.h"
+#include "internal.h"
+
+/* {"key": value}, the small result of most commands. */
+static struct jv *
+one(const char *key, const char *value)
+{
+	struct jv *o = jv_obj();
+
+	jv_set_str(o, key, value);
+	return o;
+}
+
+static void
+on_status(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	(void)args;
+	ctl_reply(r, snapshot_take(arg));
+}
+
+/* Takes the descriptors in the order play, record, as far as announced. */
+static void
+take_files(struct ctl_req *r, const struct jv *args, struct ua_dial *d)
+{
+	size_t i = 0;
+
+	d->play_fd = d->record_fd = -1;
+	if (jv_get_bool(args, "play", false))
+		d->play_fd = ctl_req_take_fd(r, i++);
+	if (jv_get_bool(args, "record", false))
+		d->record_fd = ctl_req_take_fd(r, i);
+}
+
+static void
+on_call(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	struct ua_dial d = {
+		.uri = jv_get_str(args, "uri"),
+		.headers = jv_get_str(args, "headers"),
+		.srtp = jv_get_str(args, "srtp"),
+	};
+	char id[16], why[WHY_SIZE] = "";
+	enum ctl_exit code;
+
+	if (d.uri == NULL || d.uri[0] == '\0') {
+		ctl_fail(r, CTL_USAGE, "call needs a SIP URI", NULL);
+		return;
+	}
+	take_files(r, args, &d);
+	code = ua_dial(a->ua, &d, id, why, sizeof(why));
+	if (code == CTL_OK) {
+		ctl_reply(r, one("call", id));
+		return;
+	}
+	ctl_fail(r, code, why, code == CTL_TLS || code == CTL_AUTH ?
+		account_json(a->account) : NULL);
+}
+
+static void
+on_answer(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	const char *id = jv_get_str(args, "call");
+	char why[WHY_SIZE] = "";
+	enum ctl_exit code;
+
+	code = ua_answer(a->ua, id, why, sizeof(why));
+	if (code == CTL_OK)
+		ctl_reply(r, one("call", id != NULL ? id : ""));
+	else
+		ctl_fail(r, code, why, NULL);
+}
+
+static void
+on_hangup(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	struct jv *ids = jv_arr(), *o;
+
+	if (ua_hangup(a->ua, jv_get_str(args, "call"), ids) != CTL_OK) {
+		jv_free(ids);
+		ctl_fail(r, CTL_FAIL, "there is no call with that id", NULL);
+		return;
+	}
+	o = jv_obj();
+	jv_set(o, "calls", ids);
+	ctl_reply(r, o);
+}
+
+static void
+on_dtmf(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	const char *id = jv_get_str(args, "call");
+	const char *digits = jv_get_str(args, "digits");
+	char why[WHY_SIZE] = "dtmf needs digits";
+	enum ctl_exit code = CTL_USAGE;
+
+	if (digits != NULL)
+		code = ua_dtmf(a->ua, id, digits, why, sizeof(why));
+	if (code == CTL_OK)
+		ctl_reply(r, one("call", id != NULL ? id : ""));
+	else
+		ctl_fail(r, code, why, NULL);
+}
+
+/* The `key` argument, or NULL after a usage error was sent. */
+static const char *
+need_key(struct ctl_req *r, const struct jv *args)
+{
+	const char *key = jv_get_str(args, "key");
+
+	if (key == NULL || key[0] == '\0') {
+		ctl_fail(r, CTL_USAGE, "the name of a setting is missing", NULL);
+		return NULL;
+	}
+	return key;
+}
+
+static void
+on_explain(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	const char *key = need_key(r, args);
+	char why[WHY_SIZE] = "";
+	struct jv *o;
+
+	if (key == NULL)
+		return;
+	o = jv_obj();
+	if (prov_explain(a->store, key, o, why, sizeof(why)) == 0) {
+		ctl_reply(r, o);
+		return;
+	}
+	jv_free(o);
+	ctl_fail(r, CTL_CONFIG, why, NULL);
+}
+
+static void
+on_get(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	const char *key = need_key(r, args);
+	char why[WHY_SIZE] = "";
+	struct jv *all, *o;
+
+	if (key == NULL)
+		return;
+	all = jv_obj();
+	if (prov_explain(a->store, key, all, why, sizeof(why)) != 0) {
+		jv_free(all);
+		ctl_fail(r, CTL_CONFIG, why, NULL);
+		return;
+	}
+	o = jv_obj();
+	jv_set_str(o, "key", jv_get_str(all, "key"));
+	jv_set_str(o, "value", jv_get_str(all, "value"));
+	jv_free(all);
+	ctl_reply(r, o);
+}
+
+/* set and unset of the local layer. */
+static void
+change(struct ctl_req *r, const struct jv *args, struct app *a, bool set)
+{
+	const char *key = need_key(r, args);
+	const char *value = jv_get_str(args, "value");
+	char why[WHY_SIZE] = "";
+	struct jv *o;
+	int err;
+
+	if (key == NULL)
+		return;
+	if (set && value == NULL) {
+		ctl_fail(r, CTL_USAGE, "the value is missing", NULL);
+		return;
+	}
+	if (set)
+		err = prov_set(
+		    a->store, PROV_LOCAL, key, value, why, sizeof(why));
+	else
+		err = prov_unset(a->store, PROV_LOCAL, key);
+	if (err != 0) {
+		ctl_fail(r, err == ENOENT || err == E_PROV_CONF ? CTL_CONFIG :
+								  CTL_FAIL,
+		    why[0] != '\0' ? why : err_str(err), NULL);
+		return;
+	}
+	o = one("key", key);
+	if (set)
+		jv_set_bool(o, "set", true);
+	ctl_reply(r, o);
+}
+
+static void
+on_set(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	change(r, args, arg, true);
+}
+
+static void
+on_unset(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	change(r, args, arg, false);
+}
+
+static void
+on_export(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	/* Every key set in every layer fits many times over. */
+	enum { EXPORT_MAX = 1 << 20 };
+	struct app *a = arg;
+	struct buf b;
+
+	buf_init_secret(&b, EXPORT_MAX);
+	if (prov_export(a->store, jv_get_bool(args, "secrets", false), &b) == 0)
+		ctl_reply(r, one("text", buf_str(&b)));
+	else
+		ctl_fail(r, CTL_FAIL, err_str(ENOMEM), NULL);
+	buf_clear(&b);
+}
+
+static void
+on_prov_run(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	char why[WHY_SIZE] = "";
+	int err;
+
+	err = provision_start(a->provision, jv_get_bool(args, "dry", false),
+	    why, sizeof(why));
+	if (err == 0)
+		provision_wait(a->provision, r);
+	else
+		ctl_fail(r, CTL_PROV, why[0] != '\0' ? why : err_str(err),
+		    one("class", err == E_PROV_DISABLED ? "prov.disabled" :
+							  "prov.no_server"));
+}
+
+static void
+on_prov_status(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+
+	(void)args;
+	ctl_reply(r, provision_json(a->provision));
+}
+
+static void
+on_reload(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	struct prov_problems problems = { 0 };
+	int err;
+
+	(void)args;
+	err = prov_reload(a->store, &problems);
+	tls_env_reload(a->tls);
+	if (err == 0)
+		ctl_reply(r, jv_obj());
+	else
+		ctl_fail(r, CTL_CONFIG,
+		    problems.n != 0 ? problems.v[0].text : err_str(err), NULL);
+	prov_problems_clear(&problems);
+}
+
+const struct ctl_cmd verbs_table[] = {
+	{ "status", on_status },
+	{ "call", on_call },
+	{ "answer", on_answer },
+	{ "hangup", on_hangup },
+	{ "dtmf", on_dtmf },
+	{ "config get", on_get },
+	{ "config set", on_set },
+	{ "config unset", on_unset },
+	{ "config explain", on_explain },
+	{ "config export", on_export },
+	{ "prov run", on_prov_run },
+	{ "prov status", on_prov_status },
+	{ "reload", on_reload },
+};
+const size_t verbs_count = sizeof(verbs_table) / sizeof(verbs_table[0]);
