@@ -127,13 +127,11 @@ buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 		return err;
 	va_copy(again, ap);
 	room = b->cap - b->n;
-	n = vsnprintf(
-	    b->p != NULL ? (char *)b->p + b->n : NULL, room, fmt, ap);
+	n = vsnprintf(b->p != NULL ? (char *)b->p + b->n : NULL, room, fmt, ap);
 	if (n < 0) {
 		err = b->err = EINVAL;
 	} else if ((size_t)n >= room && (err = grow(b, (size_t)n)) == 0) {
-		n = vsnprintf(
-		    (char *)b->p + b->n, b->cap - b->n, fmt, again);
+		n = vsnprintf((char *)b->p + b->n, b->cap - b->n, fmt, again);
 	} else if (err == 0 && (size_t)n > b->max - b->n) {
 		err = b->err = E_LIMIT;
 	}

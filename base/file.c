@@ -59,7 +59,7 @@ dir_of(const char *path, char out[static PATH_MAX])
 	if (slash == path)
 		return str_copy(out, PATH_MAX, "/");
 	if (str_copy_slice(out, PATH_MAX,
-	        (struct slice){ path, (size_t)(slash - path) }) != 0)
+		(struct slice){ path, (size_t)(slash - path) }) != 0)
 		return ENAMETOOLONG;
 	return 0;
 }
@@ -88,7 +88,8 @@ temp_open(const char *dir, char temp[static PATH_MAX], int *out)
 
 	for (int i = 0; i < TEMP_TRIES; i++) {
 		n = snprintf(temp, PATH_MAX, "%s/%s%ld.%u", dir, temp_mark,
-		    (long)getpid(), __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED));
+		    (long)getpid(),
+		    __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED));
 		if (n < 0 || n >= PATH_MAX)
 			return ENAMETOOLONG;
 		fd = open(temp,
@@ -125,7 +126,7 @@ int
 file_write(const char *path, const void *p, size_t n, mode_t mode)
 {
 	char dir[PATH_MAX], temp[PATH_MAX];
-	int fd, err;
+	int fd = -1, err;
 
 	if ((err = dir_of(path, dir)) != 0)
 		return err;

@@ -222,11 +222,13 @@ is_whole(json_t *j)
 
 	if (j == NULL || j == &lost)
 		return false;
-	json_object_foreach(j, key, v) {
+	json_object_foreach(j, key, v)
+	{
 		if (!is_whole(v))
 			return false;
 	}
-	json_array_foreach(j, i, v) {
+	json_array_foreach(j, i, v)
+	{
 		if (!is_whole(v))
 			return false;
 	}
@@ -322,7 +324,8 @@ jv_each(const struct jv *obj, jv_each_cb *cb, void *arg)
 	json_t *j = to_json(obj), *v;
 	const char *key;
 
-	json_object_foreach(j, key, v) {
+	json_object_foreach(j, key, v)
+	{
 		cb(key, from_json(v), arg);
 	}
 }
@@ -352,24 +355,39 @@ is_too_deep(const char *p, size_t n)
 	return false;
 }
 
+/* jansson takes some failed allocations for errors of the text. */
+static bool starved;
+
+/* jansson's malloc() from the first parse on. */
+static void *
+parse_alloc(size_t n)
+{
+	void *p = malloc(n);
+
+	if (p == NULL)
+		starved = true;
+	return p;
+}
+
 int
-jv_parse(
-    struct jv **out, const char *p, size_t n, char *why, size_t why_size)
+jv_parse(struct jv **out, const char *p, size_t n, char *why, size_t why_size)
 {
 	json_error_t e;
 	json_t *j;
 
+	json_set_alloc_funcs(parse_alloc, free);
+	starved = false;
 	if (is_too_deep(p, n)) {
 		snprintf(why, why_size, "nested deeper than %d", DEPTH_MAX);
 		return E_PARSE;
 	}
 	j = json_loadb(p, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &e);
 	if (j == NULL) {
+		if (starved)
+			return ENOMEM;
 		snprintf(why, why_size, "line %d column %d: %s", e.line,
 		    e.column, esc(e.text));
-		return json_error_code(&e) == json_error_out_of_memory ?
-		    ENOMEM :
-		    E_PARSE;
+		return E_PARSE;
 	}
 	*out = from_json(j);
 	return 0;

@@ -14,11 +14,11 @@
 #include "bellbird/str.h"
 
 enum {
-	LOG_LINE_MAX = 2048,    /* a line with 8 escaped values and words */
-	ESC_MAX = 120,          /* more of a hostile value helps nobody */
-	ESC_BUFS = 8,           /* esc() calls in one log call */
-	WARN_LINES_MAX = 50,    /* a second and category: a peer must not be
-	                           able to fill the flash with its mistakes */
+	LOG_LINE_MAX = 2048, /* a line with 8 escaped values and words */
+	ESC_MAX = 120,       /* more of a hostile value helps nobody */
+	ESC_BUFS = 8,        /* esc() calls in one log call */
+	WARN_LINES_MAX = 50, /* a second and category: a peer must not be
+				able to fill the flash with its mistakes */
 	WARN_WINDOW_US = 1000000
 };
 
@@ -55,10 +55,10 @@ is_journal(void)
 
 	/* The variable is inherited by terminals: compare device and inode. */
 	return s != NULL && slice_cut(slice_of(s), ':', &dev, &ino) &&
-	       str_int(dev, 0, INT64_MAX, &d) == 0 &&
-	       str_int(ino, 0, INT64_MAX, &i) == 0 &&
-	       fstat(STDERR_FILENO, &st) == 0 && (int64_t)st.st_dev == d &&
-	       (int64_t)st.st_ino == i;
+	    str_int(dev, 0, INT64_MAX, &d) == 0 &&
+	    str_int(ino, 0, INT64_MAX, &i) == 0 &&
+	    fstat(STDERR_FILENO, &st) == 0 && (int64_t)st.st_dev == d &&
+	    (int64_t)st.st_ino == i;
 }
 
 /* The default sink: one write a line, so that lines stay whole. */
@@ -71,8 +71,8 @@ to_stderr(enum log_level lv, enum log_cat cat, uint64_t id, const char *line)
 	if (to_journal < 0)
 		to_journal = is_journal();
 	if (id != 0)
-		snprintf(who, sizeof(who), " [%016llx]",
-		    (unsigned long long)id);
+		snprintf(
+		    who, sizeof(who), " [%016llx]", (unsigned long long)id);
 	if (to_journal) {
 		snprintf(text, sizeof(text) - 1, "<%d>%s%s %s",
 		    syslog_priority[lv], cat_names[cat], who, line);
@@ -229,7 +229,8 @@ log_line(enum log_level lv, enum log_cat cat, uint64_t id, const char *fmt, ...)
 	if (vsnprintf(line, sizeof(line), fmt, ap) < 0)
 		line[0] = '\0';
 	va_end(ap);
-	/* Someone may have forgotten esc(): still one line, no terminal codes. */
+	/* Someone may have forgotten esc(): still one line, no terminal codes.
+	 */
 	for (char *p = line; *p != '\0'; p++) {
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
 			*p = '?';
@@ -251,11 +252,11 @@ static bool
 is_unsafe(uint32_t cp)
 {
 	return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) || cp == '"' ||
-	       cp == '\'' || cp == '\\' ||
-	       /* line separators and changes of direction */
-	       cp == 0x2028 || cp == 0x2029 || cp == 0x200e || cp == 0x200f ||
-	       (cp >= 0x202a && cp <= 0x202e) ||
-	       (cp >= 0x2066 && cp <= 0x2069) || cp == 0xfeff;
+	    cp == '\'' || cp == '\\' ||
+	    /* line separators and changes of direction */
+	    cp == 0x2028 || cp == 0x2029 || cp == 0x200e || cp == 0x200f ||
+	    (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) ||
+	    cp == 0xfeff;
 }
 
 const char *

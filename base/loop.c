@@ -27,10 +27,10 @@ enum {
 static void
 on_event_log(int severity, const char *msg)
 {
-	enum log_level lv = severity == EVENT_LOG_DEBUG ? LOGL_DEBUG :
-	    severity == EVENT_LOG_MSG                   ? LOGL_INFO :
-	    severity == EVENT_LOG_WARN                  ? LOGL_WARN :
-	                                                  LOGL_ERR;
+	enum log_level lv = severity == EVENT_LOG_DEBUG ? LOGL_DEBUG
+	    : severity == EVENT_LOG_MSG                 ? LOGL_INFO
+	    : severity == EVENT_LOG_WARN                ? LOGL_WARN
+							: LOGL_ERR;
 
 	log_line(lv, LOGC_LOOP, 0, "libevent says=\"%s\"", esc(msg));
 }
@@ -65,8 +65,10 @@ base_new(struct event_base **out)
 	event_set_fatal_callback(on_event_fatal);
 	if ((conf = event_config_new()) == NULL)
 		return ENOMEM;
-	if (event_config_set_flag(conf,
-	        EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0 &&
+	/* tick_fd counts on edges; short of memory libevent would try poll. */
+	if (event_config_require_features(conf, EV_FEATURE_ET) == 0 &&
+	    event_config_set_flag(conf,
+		EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) == 0 &&
 	    (*out = event_base_new_with_config(conf)) != NULL)
 		err = 0;
 	event_config_free(conf);
@@ -105,8 +107,8 @@ loop_new(struct loop **out)
 	if ((err = base_new(&l->base)) != 0)
 		goto out;
 	/* Edge triggered: setting the timer again rearms it, no read needed. */
-	l->tick = event_new(l->base, l->tick_fd, EV_READ | EV_PERSIST | EV_ET,
-	    on_tick, l);
+	l->tick = event_new(
+	    l->base, l->tick_fd, EV_READ | EV_PERSIST | EV_ET, on_tick, l);
 	if (l->tick == NULL || event_add(l->tick, NULL) != 0) {
 		err = ENOMEM;
 		goto out;
@@ -185,9 +187,9 @@ static bool
 is_idle(struct loop *l)
 {
 	return (l->num_timers == 0 || clock_is_fake()) &&
-	       event_base_get_num_events(l->base,
-	           EVENT_BASE_COUNT_ADDED | EVENT_BASE_COUNT_ACTIVE |
-	               EVENT_BASE_COUNT_VIRTUAL) <= 1;
+	    event_base_get_num_events(l->base,
+		EVENT_BASE_COUNT_ADDED | EVENT_BASE_COUNT_ACTIVE |
+		    EVENT_BASE_COUNT_VIRTUAL) <= 1;
 }
 
 int
@@ -280,11 +282,11 @@ on_io(evutil_socket_t fd, short ev, void *arg)
 }
 
 int
-io_start(
-    struct io *io, struct loop *l, int fd, int what, io_cb *cb, void *arg)
+io_start(struct io *io, struct loop *l, int fd, int what, io_cb *cb, void *arg)
 {
 	struct event *ev;
 	short flags = EV_PERSIST;
+	int err;
 
 	assert(cb != NULL);
 	if (what & IO_READ)
@@ -295,9 +297,11 @@ io_start(
 		return ENOMEM;
 	/* The old watch goes first: epoll knows a descriptor once. */
 	io_stop(io);
+	errno = 0; /* libevent sets it for the kernel's errors only */
 	if (event_add(ev, NULL) != 0) {
+		err = errno != 0 ? errno : ENOMEM;
 		event_free(ev);
-		return errno != 0 ? errno : ENOMEM;
+		return err;
 	}
 	io->ev = ev;
 	io->l = l;
@@ -333,6 +337,7 @@ int
 loop_on_signal(struct loop *l, int signo, timer_cb *cb, void *arg)
 {
 	struct loop_signal *s;
+	int err;
 
 	if (l->num_signals == LOOP_SIGNALS_MAX)
 		return E_LIMIT;
@@ -342,9 +347,11 @@ loop_on_signal(struct loop *l, int signo, timer_cb *cb, void *arg)
 	s->arg = arg;
 	if ((s->ev = evsignal_new(l->base, signo, on_signal, s)) == NULL)
 		return ENOMEM;
+	errno = 0; /* libevent sets it for the kernel's errors only */
 	if (event_add(s->ev, NULL) != 0) {
+		err = errno != 0 ? errno : ENOMEM;
 		event_free(s->ev);
-		return EINVAL;
+		return err;
 	}
 	l->num_signals++;
 	return 0;

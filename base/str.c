@@ -75,8 +75,9 @@ slice_trim(struct slice s)
 		s.p++;
 		s.n--;
 	}
-	while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' ||
-	                      s.p[s.n - 1] == '\r'))
+	while (s.n > 0 &&
+	    (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' ||
+		s.p[s.n - 1] == '\r'))
 		s.n--;
 	return s;
 }
@@ -181,8 +182,8 @@ str_duration_ms(struct slice s, int64_t *out)
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		if (!slice_is(unit, units[i].unit))
 			continue;
-		err = str_int((struct slice){ s.p, n }, 0,
-		    INT64_MAX / units[i].ms, &v);
+		err = str_int(
+		    (struct slice){ s.p, n }, 0, INT64_MAX / units[i].ms, &v);
 		if (err == 0)
 			*out = v * units[i].ms;
 		return err;
@@ -216,7 +217,7 @@ str_unhex(struct slice s, uint8_t *out, size_t max, size_t *n)
 		return E_LIMIT;
 	for (size_t i = 0; i < s.n / 2; i++)
 		out[i] = (uint8_t)(hex_value(s.p[2 * i]) << 4 |
-		                   hex_value(s.p[2 * i + 1]));
+		    hex_value(s.p[2 * i + 1]));
 	*n = s.n / 2;
 	return 0;
 }

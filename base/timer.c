@@ -63,8 +63,8 @@ heap_grow(struct loop *l)
 }
 
 int
-timer_start(struct timer *t, struct loop *l, int64_t delay_us, timer_cb *cb,
-    void *arg)
+timer_start(
+    struct timer *t, struct loop *l, int64_t delay_us, timer_cb *cb, void *arg)
 {
 	int64_t now = clock_mono_us();
 
@@ -76,8 +76,8 @@ timer_start(struct timer *t, struct loop *l, int64_t delay_us, timer_cb *cb,
 }
 
 int
-timer_start_at(struct timer *t, struct loop *l, int64_t due_us, timer_cb *cb,
-    void *arg)
+timer_start_at(
+    struct timer *t, struct loop *l, int64_t due_us, timer_cb *cb, void *arg)
 {
 	size_t pos;
 	int err;

@@ -28,9 +28,10 @@ STAILQ_HEAD(jobs, job);
 struct worker {
 	struct loop *l;
 	struct io io;
-	int fd;           /* owned: eventfd, thread to loop */
+	int fd;            /* owned: eventfd, thread to loop */
 	size_t unfinished; /* jobs whose done() has not run; loop side */
-	bool *gone;       /* set when freed during done() */
+	bool in_done;      /* done() runs: on_done() still needs us */
+	bool is_dead;      /* freed during done() */
 
 	pthread_t thread;
 	bool started;
@@ -111,7 +112,6 @@ on_done(int fd, int what, void *arg)
 	struct worker *w = arg;
 	struct loop *l = w->l;
 	struct jobs done = STAILQ_HEAD_INITIALIZER(done);
-	bool gone = false;
 	struct job *j;
 	uint64_t count;
 	int64_t t0;
@@ -122,8 +122,8 @@ on_done(int fd, int what, void *arg)
 	pthread_mutex_lock(&w->mutex);
 	STAILQ_CONCAT(&done, &w->done);
 	pthread_mutex_unlock(&w->mutex);
-	w->gone = &gone;
-	while (!gone && (j = STAILQ_FIRST(&done)) != NULL) {
+	w->in_done = true;
+	while (!w->is_dead && (j = STAILQ_FIRST(&done)) != NULL) {
 		STAILQ_REMOVE_HEAD(&done, link);
 		/* An idle worker does not keep the loop running. */
 		if (--w->unfinished == 0)
@@ -134,8 +134,9 @@ on_done(int fd, int what, void *arg)
 		free(j);
 	}
 	jobs_clear(&done);
-	if (!gone)
-		w->gone = NULL;
+	w->in_done = false;
+	if (w->is_dead)
+		free(w);
 }
 
 int
@@ -180,15 +181,15 @@ worker_free(struct worker *w)
 		pthread_mutex_unlock(&w->mutex);
 		pthread_join(w->thread, NULL);
 	}
-	if (w->gone != NULL)
-		*w->gone = true;
 	io_stop(&w->io);
 	jobs_clear(&w->todo);
 	jobs_clear(&w->done);
 	pthread_cond_destroy(&w->cond);
 	pthread_mutex_destroy(&w->mutex);
 	close(w->fd);
-	free(w);
+	w->is_dead = true;
+	if (!w->in_done)
+		free(w);
 }
 
 int

@@ -23,11 +23,16 @@ struct buf {
 	bool secret; /* wiped on growth and on clear */
 };
 
+/* buf_init starts an empty buffer without allocating; the secret kind wipes
+ * what it leaves behind. */
 void buf_init(struct buf *b, size_t max_bytes);
 void buf_init_secret(struct buf *b, size_t max_bytes);
-void buf_clear(struct buf *b); /* frees; b may be used again after buf_init */
-void buf_reset(struct buf *b); /* empties, keeps the memory */
+/* buf_clear frees; `b` is empty then, with the ceiling and kind it had.
+ * buf_reset empties and keeps the memory.  Both forget the error. */
+void buf_clear(struct buf *b);
+void buf_reset(struct buf *b);
 
+/* These append all or nothing: 0, ENOMEM, E_LIMIT, or what failed before. */
 int buf_add(struct buf *b, const void *p, size_t n);
 int buf_puts(struct buf *b, const char *s);
 int buf_printf(struct buf *b, const char *fmt, ...)

@@ -23,9 +23,10 @@ void clock_step_us(int64_t us);
 void clock_real(void);
 int clock_is_fake(void);
 
-/* clock_floor_s: no earlier time is believed: max(build time, saved good time). */
+/* clock_floor_s: no earlier time is believed: max(build time, saved good
+ * time).  clock_set_floor_s ignores what is lower than the build time. */
 int64_t clock_floor_s(void);
-void clock_set_floor_s(int64_t s); /* ignored if lower than the build time */
+void clock_set_floor_s(int64_t s);
 
 /* clock_iso writes "2026-11-24T13:37:54.123Z"; needs 25 bytes. */
 void clock_iso(char *out, size_t size, int64_t wall_us);

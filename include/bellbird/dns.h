@@ -10,9 +10,11 @@
 struct dns;
 
 /* dns_new opens c-ares in the loop lazily (first query).  `servers` is
- * "ip[:port],.." for tests, or NULL: the system's resolv.conf and hosts file. */
+ * "ip[:port],.." for tests, or NULL: the system's resolv.conf and hosts file,
+ * read again when resolv.conf has changed. */
 MUST_CHECK int dns_new(struct dns **out, struct loop *l, const char *servers);
-void dns_free(struct dns *d); /* running queries end silently */
+/* dns_free clears the slots of running queries; they end silently. */
+void dns_free(struct dns *d);
 
 enum { DNS_ADDRS_MAX = 16, DNS_SRVS_MAX = 16, DNS_NAME_MAX = 256 };
 
@@ -24,18 +26,25 @@ struct dns_srv {
 
 struct dns_query; /* a slot: cleared by the query when it ends */
 
-/* err: 0, E_DNS_*, ETIMEDOUT, ENOMEM.  `as` is borrowed, port = the one asked with. */
-typedef void(dns_addr_cb)(int err, const struct addr *as, size_t num_as, void *arg);
-typedef void(dns_srv_cb)(int err, const struct dns_srv *srvs, size_t num_srvs, void *arg);
+/* err: 0, E_DNS_*, ETIMEDOUT, ENOMEM.  The slot is NULL already, the array is
+ * borrowed; `as` carry the port asked with. */
+typedef void(dns_addr_cb)(
+    int err, const struct addr *as, size_t num_as, void *arg);
+typedef void(dns_srv_cb)(
+    int err, const struct dns_srv *srvs, size_t num_srvs, void *arg);
 
 /*
  * dns_addr asks for A and AAAA of `host`; a literal address and "localhost"
  * are answered without asking (from the loop, never inside the call).
  * dns_srv asks for SRV; the result is ordered by RFC 2782 (priority, then
  * weighted shuffle).  dns_stop ends a query; its callback will not run.
+ * What is known at once is returned: EALREADY if the slot is in use, E_PARSE
+ * for what cannot be a name, ENOMEM.
  */
-MUST_CHECK int dns_addr(struct dns_query **slot, struct dns *d, const char *host, uint16_t port, dns_addr_cb *cb, void *arg);
-MUST_CHECK int dns_srv(struct dns_query **slot, struct dns *d, const char *name, dns_srv_cb *cb, void *arg);
+MUST_CHECK int dns_addr(struct dns_query **slot, struct dns *d,
+    const char *host, uint16_t port, dns_addr_cb *cb, void *arg);
+MUST_CHECK int dns_srv(struct dns_query **slot, struct dns *d, const char *name,
+    dns_srv_cb *cb, void *arg);
 void dns_stop(struct dns_query **slot);
 
 #endif

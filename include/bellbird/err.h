@@ -11,10 +11,10 @@
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 /* ignore_err(call, "why it cannot matter") drops a result on purpose. */
-#define ignore_err(call, reason)                                               \
-	do {                                                                   \
-		int ignored_ = (call);                                         \
-		(void)ignored_;                                                \
+#define ignore_err(call, reason)       \
+	do {                           \
+		int ignored_ = (call); \
+		(void)ignored_;        \
 	} while (0)
 
 enum {
@@ -44,11 +44,11 @@ enum {
 	E_SIP_INSECURE,      /* only a weaker transport was left: not used */
 
 	/* media: 10300.. */
-	E_MEDIA_SDP = 10300,    /* SDP malformed or beyond our limits */
-	E_MEDIA_NO_COMMON,      /* no codec in common */
-	E_MEDIA_SRTP_REQUIRED,  /* SRTP is mandatory here; the peer has none */
-	E_MEDIA_SRTP_KEY,       /* a=crypto offered, none of it usable */
-	E_MEDIA_DEVICE,         /* audio device or file cannot be used */
+	E_MEDIA_SDP = 10300,   /* SDP malformed or beyond our limits */
+	E_MEDIA_NO_COMMON,     /* no codec in common */
+	E_MEDIA_SRTP_REQUIRED, /* SRTP is mandatory here; the peer has none */
+	E_MEDIA_SRTP_KEY,      /* a=crypto offered, none of it usable */
+	E_MEDIA_DEVICE,        /* audio device or file cannot be used */
 
 	/* prov: 10400.. */
 	E_PROV_CONF = 10400, /* the file was refused; see its problem list */

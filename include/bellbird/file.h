@@ -7,15 +7,18 @@
 
 #include "bellbird/buf.h"
 
-/* file_read appends a whole file to `b` (its ceiling is the limit: E_LIMIT). */
+/* file_read appends a whole file to `b`, whose ceiling is the limit: E_LIMIT.
+ * On failure `b` holds what it held. */
 MUST_CHECK int file_read(const char *path, struct buf *b);
 /*
  * file_write replaces `path` atomically: temporary file in the same folder,
  * fsync, rename, fsync of the folder.  A cut at any byte leaves the old or the
  * new file.  `mode` is exact (umask does not matter).  Returns an errno.
  */
-MUST_CHECK int file_write(const char *path, const void *p, size_t n, mode_t mode);
-MUST_CHECK int file_mkdirs(const char *path, mode_t mode); /* like mkdir -p; EEXIST is success */
+MUST_CHECK int file_write(
+    const char *path, const void *p, size_t n, mode_t mode);
+/* file_mkdirs is like mkdir -p; `mode` is exact for what it makes. */
+MUST_CHECK int file_mkdirs(const char *path, mode_t mode);
 /* file_remove unlinks and fsyncs the folder; ENOENT is success. */
 MUST_CHECK int file_remove(const char *path);
 

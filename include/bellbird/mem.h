@@ -10,7 +10,8 @@ void mem_wipe(void *p, size_t n);
 /* mem_free_str wipes and frees a secret string; NULL is allowed. */
 void mem_free_str(char *s);
 
-/* mem_array allocates `n` zeroed elements; NULL when out of memory or on overflow. */
+/* mem_array allocates `n` zeroed elements (free()); NULL when out of memory
+ * or on overflow. */
 void *mem_array(size_t n, size_t size);
 
 /*

@@ -12,16 +12,23 @@ struct udp;
 
 /* udp_cb receives one datagram; `p` is borrowed and writable (SRTP works in
  * place; 64 bytes of room follow it).  It may free the socket. */
-typedef void(udp_cb)(struct udp *u, uint8_t *p, size_t n, const struct addr *from, void *arg);
+typedef void(udp_cb)(
+    struct udp *u, uint8_t *p, size_t n, const struct addr *from, void *arg);
 
 /*
  * udp_open binds `local` (port 0: the kernel chooses) and reads at most 32
- * datagrams a wake-up, 64 KiB each at most.  `dscp` 0..63.  Errors: errno.
+ * datagrams a wake-up, 64 KiB each at most.  A multicast `local` joins its
+ * group and shares its port with others.  `dscp` 0..63.  Errors: errno.
  */
-MUST_CHECK int udp_open(struct udp **out, struct loop *l, const struct addr *local, int dscp, udp_cb *cb, void *arg);
+MUST_CHECK int udp_open(struct udp **out, struct loop *l,
+    const struct addr *local, int dscp, udp_cb *cb, void *arg);
 void udp_free(struct udp *u);
 /* udp_send returns an errno; EAGAIN means dropped by a full socket buffer. */
-MUST_CHECK int udp_send(struct udp *u, const void *p, size_t n, const struct addr *to);
-void udp_local(const struct udp *u, struct addr *out); /* real port */
+MUST_CHECK int udp_send(
+    struct udp *u, const void *p, size_t n, const struct addr *to);
+/* udp_local stores what the socket is bound to, with its real port. */
+void udp_local(const struct udp *u, struct addr *out);
+/* udp_fd: for socket options only. */
+int udp_fd(const struct udp *u);
 
 #endif
