@@ -12,6 +12,14 @@ AM_TESTS_ENVIRONMENT = \
 
 LINT = %D%/lint/layers.sh %D%/lint/size.sh %D%/lint/banned.sh \
 	%D%/lint/headers.sh %D%/lint/format.sh %D%/lint/openssl.sh \
-	%D%/lint/names.sh
+	%D%/lint/names.sh %D%/lint/sabotage.sh
 dist_check_SCRIPTS += $(LINT)
 TESTS += $(LINT)
+EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
+	%D%/cross.sh %D%/bench/run.py %D%/bench/bench_speed.py \
+	%D%/bench/registrar.py %D%/peer/bb.py %D%/peer/peers.py \
+	%D%/peer/run.py %D%/peer/kill_shim.c %D%/peer/test_badconf.py \
+	%D%/peer/test_baresip.py %D%/peer/test_kamailio.py \
+	%D%/peer/test_kill.py %D%/peer/test_nginx.py \
+	%D%/peer/test_peers.py %D%/peer/test_sipp.py \
+	%D%/peer/test_srtp_policy.py

@@ -353,8 +353,9 @@ class Capture:
 
     def stop(self):
         # What is queued is still read: the last read times out.
-        mark = None
-        while mark != (len(self.udp), len(self.syn)):
+        end, mark = time.monotonic() + 2, None
+        while mark != (len(self.udp), len(self.syn)) \
+                and time.monotonic() < end:
             mark = (len(self.udp), len(self.syn))
             time.sleep(0.1)
         self.stopped = True

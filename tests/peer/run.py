@@ -75,6 +75,11 @@ def inside(module, words, report):
 
 def outside(modules, words):
     passed = failed = number = 0
+    if modules != ["test_peers"] and not os.access(bb.binary(), os.X_OK):
+        print("not ok 1 - %s cannot be run: build it, or set BELLBIRD"
+              % bb.binary())
+        print("0 passed, 1 failed, 0 skipped")
+        return 1
     for m in modules:
         with tempfile.NamedTemporaryFile() as report:
             how = ["unshare", "-n", "-m"]

@@ -118,7 +118,9 @@ def ten_megabytes(t):
     refused(t, e, "10 MB", r"\d[\d ,']{4,}")
     s = bb.read("/proc/%d/status" % e.proc.popen.pid)
     peak = int((re.search(r"VmHWM:\s+(\d+)", s) or [0, 0])[1])
-    t.ok(0 < peak < 60000, "it was not read into memory: peak %d KB" % peak)
+    if "libasan" in bb.read("/proc/%d/maps" % e.proc.popen.pid):
+        return  # its own shadow is counted there
+    t.ok(0 < peak < 24000, "it was not read into memory: peak %d KB" % peak)
 
 
 @bb.test(60)

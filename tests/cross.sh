@@ -1,0 +1,81 @@
+#!/bin/bash
+# SPDX-License-Identifier: ISC
+# ./check --cross: builds for arm64 and armhf against sysroots made by
+# mmdebstrap and runs the unit tests under qemu-user.  No foreign architecture
+# is added to the machine: that would remove native -dev packages.
+set -u
+cd "$(dirname "$0")/.."
+. tests/packages.sh
+passed=0 failed=0
+
+need_packages build check || exit 1
+missing=
+for p in mmdebstrap qemu-user-static gcc-aarch64-linux-gnu \
+	gcc-arm-linux-gnueabihf libc6-dev-arm64-cross libc6-dev-armhf-cross; do
+	dpkg-query -W -f='${Status}' $p 2>/dev/null | grep -q 'ok installed' ||
+		missing="$missing $p"
+done
+[ -z "$missing" ] || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	--no-install-recommends $missing >/dev/null || exit 1
+
+# sysroot ARCH DIR: a Debian 12 with our -dev packages in it.
+sysroot() {
+	[ -e "$2/usr/include/osip2" ] && return 0
+	include=$(awk '$1 == "build" && $2 ~ /-dev$/ { print $2 }' tests/packages |
+		tr '\n' ',')libc6-dev,libcmocka-dev
+	mmdebstrap --mode=root --variant=extract --architectures="$1" \
+		--include="$include" bookworm "$2"
+	# Links in the sysroot point at /...: make them relative to it.
+	find "$2/usr/lib" -type l -lname '/*' | while read -r l; do
+		ln -sf "$2$(readlink "$l")" "$l"
+	done
+}
+
+# cross ARCH TRIPLET QEMU
+cross() {
+	arch=$1 host=$2 qemu=$3
+	root=$PWD/build/cross/$arch-root
+	dir=$PWD/build/cross/$arch
+	mkdir -p "$dir"
+	sysroot "$arch" "$root" >"$dir/sysroot.log" 2>&1 || {
+		tail "$dir/sysroot.log"
+		return 1
+	}
+	(
+		cd "$dir" || exit 1
+		export PKG_CONFIG_SYSROOT_DIR=$root
+		export PKG_CONFIG_LIBDIR=$root/usr/lib/$host/pkgconfig:$root/usr/share/pkgconfig
+		../../../configure --host="$host" BELLBIRD_SYSROOT="$root" \
+			CC="$host-gcc --sysroot=$root" CFLAGS="-O2 -g" \
+			LDFLAGS="-Wl,-rpath-link,$root/usr/lib/$host" &&
+			make -j2 &&
+			make -j2 check TESTS= &&
+			for t in tests/unit/test_*; do
+				[ -x "$t" ] && [ ! -d "$t" ] || continue
+				echo "== $t"
+				$qemu -L "$root" "$t" || echo "FAILED $t"
+			done
+	) >"$dir/build.log" 2>&1 || {
+		tail -n 40 "$dir/build.log"
+		return 1
+	}
+	if grep '^FAILED' "$dir/build.log"; then
+		return 1
+	fi
+	grep -c '^== tests' "$dir/build.log"
+}
+
+[ -x configure ] || autoreconf -fi
+for row in "arm64 aarch64-linux-gnu qemu-aarch64-static" \
+	"armhf arm-linux-gnueabihf qemu-arm-static"; do
+	set -- $row
+	if cross "$@"; then
+		echo "ok - $1: builds, unit tests pass under $3"
+		passed=$((passed + 1))
+	else
+		echo "not ok - $1"
+		failed=$((failed + 1))
+	fi
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
