@@ -4,11 +4,13 @@
 
 #include "bellbird/loop.h"
 #include "bellbird/prov_conf.h"
+#include "bellbird/prov_fetch.h"
+#include "bellbird/prov_http.h"
 #include "bellbird/prov_store.h"
 #include "bellbird/tls_hash.h"
 
 enum {
-	KEY_NAME_MAX = 64,     /* the longest row has 35 bytes */
+	KEY_NAME_MAX = 64,       /* the longest row has 35 bytes */
 	CONF_SIZE_MAX = 1 << 20, /* design 4: 1 MiB a file */
 	CONF_LINES_MAX = 20000,  /* a full dump of the family has 400 */
 	CONF_LINE_MAX = 8192,    /* a value twice, and its key */
@@ -108,6 +110,8 @@ const char *store_effective(const struct prov_store *s, const char *name,
 const char *entry_block(
     const struct prov_store *s, enum prov_layer l, const struct entry *e);
 bool entry_weakens(const struct entry *e);
+/* store_staged: how many settings the i-th staged file has. */
+size_t store_staged(const struct prov_store *s, size_t i);
 void store_judge(struct prov_store *s); /* after any change: prov.weaken */
 bool is_provisioned(enum prov_layer l);
 
@@ -132,8 +136,7 @@ struct setting {
 /* store_settings lists every name that a layer of `s`, or one of `more`, has,
  * sorted, each once; free() it. */
 MUST_CHECK int store_settings(const struct prov_store *s,
-    const struct layer *more, size_t num_more, struct setting **out,
-    size_t *n);
+    const struct layer *more, size_t num_more, struct setting **out, size_t *n);
 
 /*
  * A change: change_begin notes every value in force, change_end compares and
@@ -207,5 +210,15 @@ MUST_CHECK int auth_parse(struct slice header, struct auth_challenge *c);
 /* auth_answer appends the value of the Authorization header. */
 MUST_CHECK int auth_answer(const struct auth_challenge *c,
     const struct auth_who *who, struct buf *out);
+
+/* report_*: how a run failed, as class and sentence. */
+void report_fail(struct prov_report *r, int err, const char *class,
+    const char *what, const char *advice);
+void report_net(
+    struct prov_report *r, const char *host, const struct prov_http_result *h);
+void report_status(struct prov_report *r, const char *host, const char *file,
+    const struct prov_http_result *h);
+/* report_refused: prov_stage() said no; marks the files with fatal problems. */
+void report_refused(struct prov_report *r, int err);
 
 #endif

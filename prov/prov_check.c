@@ -46,8 +46,8 @@ static int
 accept_value(const struct check *c, struct slice v)
 {
 	if (str_copy_slice(c->out, c->out_size, v) != 0)
-		return refuse(c, "is too long (at most %zu bytes)",
-		    c->out_size - 1);
+		return refuse(
+		    c, "is too long (at most %zu bytes)", c->out_size - 1);
 	return 0;
 }
 
@@ -55,10 +55,12 @@ accept_value(const struct check *c, struct slice v)
 static size_t
 utf8_len(const unsigned char *p, size_t left)
 {
-	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 :
-	    p[0] < 0xf0			    ? 3 :
-	    p[0] < 0xf5			    ? 4 :
-						      0;
+	size_t n = p[0] < 0x80 ? 1
+	    : p[0] < 0xc2      ? 0
+	    : p[0] < 0xe0      ? 2
+	    : p[0] < 0xf0      ? 3
+	    : p[0] < 0xf5      ? 4
+			       : 0;
 
 	if (n == 0 || n > left)
 		return 0;
@@ -140,8 +142,8 @@ check_db(const struct check *c)
 {
 	struct slice v = c->v;
 	int64_t min = -100, max = 100, n = 0;
-	bool db = v.n > 2 &&
-	    slice_case_is((struct slice){ v.p + v.n - 2, 2 }, "dB");
+	bool db =
+	    v.n > 2 && slice_case_is((struct slice){ v.p + v.n - 2, 2 }, "dB");
 	char text[24];
 
 	if (db)
@@ -154,7 +156,7 @@ check_db(const struct check *c)
 		n = (n - 10) * 3; /* levels 10 .. 1 are 0 .. -27 dB */
 	if (n < min || n > max)
 		return refuse(c, "is not within %s dB", c->k->range);
-	snprintf(text, sizeof(text), "%lldd" "B", (long long)n);
+	snprintf(text, sizeof(text), "%d%s", (int)n, "dB");
 	return accept_value(c, slice_of(text));
 }
 
@@ -193,16 +195,18 @@ check_host(const struct check *c)
 	uint16_t port = 1;
 
 	if (memmem(c->v.p, c->v.n, "://", 3) != NULL)
-		return refuse(c, "is a URL: give the host alone, with :port "
-				 "where it is not the default");
+		return refuse(c,
+		    "is a URL: give the host alone, with :port "
+		    "where it is not the default");
 	if (addr_parse(&a, c->v, 1) == 0)
-		return addr_port(&a) != 0 ?
-			  accept_value(c, c->v) :
-			  refuse(c, "has port 0 (permitted are 1..65535)");
+		return addr_port(&a) != 0
+		    ? accept_value(c, c->v)
+		    : refuse(c, "has port 0 (permitted are 1..65535)");
 	if (addr_split(c->v, &host, &port) != 0 || port == 0 ||
 	    !is_host_name(host))
-		return refuse(c, "is not a host name or address with an "
-				 "optional port (1..65535)");
+		return refuse(c,
+		    "is not a host name or address with an "
+		    "optional port (1..65535)");
 	return accept_value(c, c->v);
 }
 
@@ -230,7 +234,9 @@ word_ip(struct slice v)
 {
 	struct addr a;
 
-	return addr_parse(&a, v, 0) == 0 && addr_port(&a) == 0 &&
+	/* Both defaults come back: the text has no port. */
+	return addr_parse(&a, v, 1) == 0 && addr_port(&a) == 1 &&
+	    addr_parse(&a, v, 2) == 0 && addr_port(&a) == 2 &&
 	    memchr(v.p, '[', v.n) == NULL;
 }
 
@@ -348,8 +354,8 @@ word_fits(struct slice word, struct slice v, struct slice *norm)
 		pre.n++; /* the colon is part of what is written */
 		return v.n > pre.n &&
 		    slice_case_eq(pre, (struct slice){ v.p, pre.n }) &&
-		    kind_fits(post,
-			(struct slice){ v.p + pre.n, v.n - pre.n }) == 1;
+		    kind_fits(
+			post, (struct slice){ v.p + pre.n, v.n - pre.n }) == 1;
 	}
 	*norm = word;
 	return slice_case_eq(word, v);
@@ -377,8 +383,8 @@ check_word(const struct check *c)
 	char mac[13];
 
 	if (!range_has(c->k->range, '|', c->v, &norm))
-		return refuse(c, "is not permitted (permitted: %s)",
-		    c->k->range);
+		return refuse(
+		    c, "is not permitted (permitted: %s)", c->k->range);
 	if (strcmp(c->k->range, "MAC") == 0 && str_mac_norm(norm, mac) == 0)
 		return accept_value(c, slice_of(mac));
 	return accept_value(c, norm);
@@ -449,13 +455,13 @@ check_addr(const struct check *c)
 		n = strlen(names[i].from);
 		if (c->v.n > n && memcmp(c->v.p, names[i].from, n) == 0)
 			snprintf(text, sizeof(text), "%s%.*s", names[i].to,
-			    (int)(c->v.n - n < 8 ? c->v.n - n : 8),
-			    c->v.p + n);
+			    (int)(c->v.n - n < 8 ? c->v.n - n : 8), c->v.p + n);
 	}
 	/* A port is a must: read twice, a default would differ. */
 	if (addr_parse(&a, slice_of(text), 1) != 0)
-		return refuse(c, "is not an address and port, such as "
-				 "0.0.0.0:5060 or [::]:5061");
+		return refuse(c,
+		    "is not an address and port, such as "
+		    "0.0.0.0:5060 or [::]:5061");
 	if (addr_port(&a) == 1 && addr_parse(&a, slice_of(text), 2) == 0 &&
 	    addr_port(&a) == 2)
 		return refuse(c, "has no port (0 lets the system choose)");
@@ -476,8 +482,8 @@ prov_key_check(const struct prov_key *k, struct slice value, char *out,
 		return err;
 	if (c.v.n == 0) {
 		slice_cut(slice_of(k->range), '|', &first, &rest);
-		return accept_value(&c,
-		    k->flags & PROV_F_EMPTY ? first : slice_of(""));
+		return accept_value(
+		    &c, k->flags & PROV_F_EMPTY ? first : slice_of(""));
 	}
 	switch (k->type) {
 	case PROV_T_INT:

@@ -66,12 +66,14 @@ looks_like(struct slice t)
 		{ "<html", "an HTML page" },
 		{ "<", "HTML or XML" },
 		{ "{", "JSON" },
-		{ "[", "JSON" },
+		{ "[", "JSON or an INI file" },
 		{ "-----begin", "a certificate or key (PEM)" },
 		{ "\x1f\x8b", "a gzip archive" },
 		{ "pk\x03\x04", "a zip archive" },
 		{ "%pdf", "a PDF document" },
-		{ "\x7f" "elf", "a program" },
+		{ "\x7f"
+		  "elf",
+		    "a program" },
 	};
 	size_t n;
 
@@ -85,8 +87,9 @@ looks_like(struct slice t)
 			return marks[i].what;
 	}
 	/* ASCII in two bytes without a mark: every other byte is NUL. */
-	if (t.n >= 4 && ((t.p[0] && !t.p[1] && t.p[2] && !t.p[3]) ||
-			    (!t.p[0] && t.p[1] && !t.p[2] && t.p[3])))
+	if (t.n >= 4 &&
+	    ((t.p[0] && !t.p[1] && t.p[2] && !t.p[3]) ||
+		(!t.p[0] && t.p[1] && !t.p[2] && t.p[3])))
 		return "UTF-16 text";
 	return NULL;
 }
@@ -195,17 +198,15 @@ duplicate(struct parse *p, const struct key_ref *ref, unsigned int column)
 		*first = (uint16_t)p->line;
 		return false;
 	}
-	report(p, column, p->o->strict,
-	    "%s was set in line %u already%s", ref->name, was,
-	    p->o->strict ? "" : ": this value counts");
+	report(p, column, p->o->strict, "%s was set in line %u already%s",
+	    ref->name, was, p->o->strict ? "" : ": this value counts");
 	return p->o->strict;
 }
 
 /* check_value judges a value as it will be once $MAC$ is known. */
 static int
-check_value(const struct parse *p, const struct prov_key *k,
-    struct slice value, char out[static PROV_VALUE_MAX], char *why,
-    size_t why_size)
+check_value(const struct parse *p, const struct prov_key *k, struct slice value,
+    char out[static PROV_VALUE_MAX], char *why, size_t why_size)
 {
 	char raw[PROV_VALUE_MAX], full[PROV_VALUE_MAX];
 	const char *mac = p->o->mac;
@@ -217,8 +218,7 @@ check_value(const struct parse *p, const struct prov_key *k,
 	if (str_copy_slice(raw, sizeof(raw), value) != 0 ||
 	    mac_expand(raw, mac ? mac : "000000000000", full, sizeof(full)) !=
 		0) {
-		snprintf(why, why_size, "the value of %s is too long",
-		    k->name);
+		snprintf(why, why_size, "the value of %s is too long", k->name);
 		return E_PROV_CONF;
 	}
 	err = prov_key_check(
@@ -233,8 +233,7 @@ static void
 setting(struct parse *p, struct slice key, unsigned int key_col,
     struct slice value, unsigned int value_col)
 {
-	const unsigned int mild =
-	    PROV_F_WARN_RANGE | PROV_F_NA | PROV_F_LATER;
+	const unsigned int mild = PROV_F_WARN_RANGE | PROV_F_NA | PROV_F_LATER;
 	char out[PROV_VALUE_MAX], why[280];
 	struct key_ref ref;
 	bool fatal;

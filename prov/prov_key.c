@@ -36,14 +36,13 @@ enum {
 	EMPTY = PROV_F_EMPTY
 };
 
-#define KEY(n, t, d, r, u, s, f, sec, l, a, h)                                 \
+#define KEY(n, t, d, r, u, s, f, sec, l, a, h) \
 	{ n, PROV_T_##t, d, r, u, s, f, S_##sec, l, a, h },
-#define FAM(n, t, d, r, u, s, f, sec, l, h)                                    \
-	{ n, PROV_T_##t, d, r, u, s,                                           \
-		(f) | PROV_F_LATER | PROV_F_WARN_RANGE, S_##sec, l, "",        \
-		"On the device family: " h },
-#define NA(n, d, f, sec, h)                                                    \
-	{ n, PROV_T_STR, d, "", "", PROV_S_LIVE, (f) | PROV_F_NA, S_##sec, n,  \
+#define FAM(n, t, d, r, u, s, f, sec, l, h)                                  \
+	{ n, PROV_T_##t, d, r, u, s, (f) | PROV_F_LATER | PROV_F_WARN_RANGE, \
+		S_##sec, l, "", "On the device family: " h },
+#define NA(n, d, f, sec, h)                                                   \
+	{ n, PROV_T_STR, d, "", "", PROV_S_LIVE, (f) | PROV_F_NA, S_##sec, n, \
 		"", "On the device family: " h },
 
 static const struct prov_key keys[] = {
@@ -192,8 +191,8 @@ candidate(const char *row, const char *number, char out[static KEY_NAME_MAX])
 		return;
 	ignore_err(str_copy(out + head, KEY_NAME_MAX - head, number),
 	    "rows are shorter by far");
-	ignore_err(str_copy(out + strlen(out), KEY_NAME_MAX - strlen(out),
-		       n + 1),
+	ignore_err(
+	    str_copy(out + strlen(out), KEY_NAME_MAX - strlen(out), n + 1),
 	    "rows are shorter by far");
 }
 

@@ -46,8 +46,8 @@ problem_slot(struct prov_problems *p, bool fatal)
 }
 
 void
-prov_problems_add(struct prov_problems *p, const char *file,
-    unsigned int line, unsigned int column, bool fatal, const char *fmt, ...)
+prov_problems_add(struct prov_problems *p, const char *file, unsigned int line,
+    unsigned int column, bool fatal, const char *fmt, ...)
 {
 	struct prov_problem *e;
 	va_list ap;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellbird/log.h"
 #include "internal.h"
 
 struct account {
@@ -14,8 +13,8 @@ struct account {
 	char why[WHY_SIZE];  /* why it is off, "" if nothing is configured */
 	enum sip_reg_state last_state;
 	int last_code;
-	bool told;           /* last_* hold something */
-	bool leaving;        /* unregister was asked for */
+	bool told;    /* last_* hold something */
+	bool leaving; /* unregister was asked for */
 };
 
 int
@@ -82,12 +81,11 @@ on_reg(const struct sip_reg_status *st, void *arg)
 {
 	struct account *ac = arg;
 	struct app *a = ac->app;
-	char note[256];
+	char note[300];
 
 	if (st->state == SIP_REG_OK)
 		log_info(LOGC_SIP, 0, "registered aor=%s expires=%us over=%s",
-		    st->aor, st->expires_s,
-		    sip_transport_name(st->transport));
+		    st->aor, st->expires_s, sip_transport_name(st->transport));
 	else if (st->state == SIP_REG_WAITING)
 		log_warn(LOGC_SIP, 0, "not registered aor=%s: %s", st->aor,
 		    st->reason);
@@ -103,8 +101,7 @@ on_reg(const struct sip_reg_status *st, void *arg)
 static void
 instance_of(const char *mac, char *out, size_t size)
 {
-	(void)snprintf(
-	    out, size, "urn:uuid:00000000-0000-1000-8000-%s", mac);
+	(void)snprintf(out, size, "urn:uuid:00000000-0000-1000-8000-%s", mac);
 }
 
 /* The settings of the account, as the registration wants them. */
@@ -132,8 +129,8 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 		c->keepalive_s =
 		    (unsigned int)prov_get_int(s, "sip.interop.ka.interval");
 	/* RFC 5626 where it is asked for; unset means: on for TLS. */
-	if (prov_is_set(s, "sip.outbound") ? prov_get_bool(s, "sip.outbound") :
-					     c->transport == SIPC_TLS) {
+	if (prov_is_set(s, "sip.outbound") ? prov_get_bool(s, "sip.outbound")
+					   : c->transport == SIPC_TLS) {
 		instance_of(ac->app->mac, instance, instance_size);
 		c->instance = instance;
 	}
@@ -228,8 +225,8 @@ account_json(const struct account *ac)
 	account_status(ac, &st);
 	jv_set_str(o, "id", "u1");
 	jv_set_str(o, "aor", st.aor);
-	jv_set_str(o, "state",
-	    ac->reg != NULL ? sip_reg_state_name(st.state) : "off");
+	jv_set_str(
+	    o, "state", ac->reg != NULL ? sip_reg_state_name(st.state) : "off");
 	jv_set_str(o, "reason", ac->reg != NULL ? st.reason : ac->why);
 	jv_set_int(o, "code", st.code);
 	jv_set_str(o, "transport", sip_transport_name(st.transport));

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "bellbird/file.h"
-#include "bellbird/log.h"
 #include "device.h"
 #include "internal.h"
 
@@ -105,8 +104,8 @@ app_apply(struct app *a, unsigned int scopes)
 
 /* prov_change_cb. */
 static void
-on_change(const char *const *keys, size_t num_keys, unsigned int scopes,
-    void *arg)
+on_change(
+    const char *const *keys, size_t num_keys, unsigned int scopes, void *arg)
 {
 	static const struct {
 		unsigned int bit;
@@ -218,18 +217,21 @@ build_tls(struct app *a)
 	char trusted[PATH_MAX], siptrusted[PATH_MAX], owner[PATH_MAX];
 	char server[PATH_MAX];
 	struct tls_env_conf c = {
-		.cache_dir = a->paths.state, .trusted_dir = trusted,
+		.cache_dir = a->paths.state,
+		.trusted_dir = trusted,
 		.siptrusted_file = siptrusted,
-		.identity_dir = a->paths.identity, .sip_owner_file = owner,
+		.identity_dir = a->paths.identity,
+		.sip_owner_file = owner,
 		.server_file = server,
 	};
 	const char *st = a->paths.state;
 	int err;
 
 	if ((err = path_join(trusted, sizeof(trusted), st, "certs/trusted")) ||
-	    (err = path_join(siptrusted, sizeof(siptrusted), st,
-		 "certs/siptrusted.pem")) ||
-	    (err = path_join(owner, sizeof(owner), st, "certs/sipclient.pem")) ||
+	    (err = path_join(
+		 siptrusted, sizeof(siptrusted), st, "certs/siptrusted.pem")) ||
+	    (err = path_join(
+		 owner, sizeof(owner), st, "certs/sipclient.pem")) ||
 	    (err = path_join(server, sizeof(server), st, "certs/server.pem")))
 		return err;
 	if ((err = tls_env_new(&a->tls, a->loop, &c)) != 0)
@@ -290,11 +292,15 @@ build_sip(struct app *a)
 {
 	char agent[96];
 	struct sip_stack_conf c = {
-		.loop = a->loop, .tls = a->tls, .dns = a->dns,
+		.loop = a->loop,
+		.tls = a->tls,
+		.dns = a->dns,
 		.user_agent = agent,
 		.dscp = (int)prov_get_int(a->store, "net.dscp.sip"),
 		.max_calls = (unsigned int)prov_get_int(a->store, "call.max"),
-		.on_call = ua_on_call, .on_req = on_request, .arg = a,
+		.on_call = ua_on_call,
+		.on_req = on_request,
+		.arg = a,
 	};
 	int err;
 
@@ -436,11 +442,14 @@ app_main(const struct jv *args, const struct app_hooks *hooks)
 	if (guard_openssl(name, sizeof(name)) != 0)
 		return ctl_error(false, CTL_FAIL,
 		    "OpenSSL is mapped into this process and would clash with "
-		    "BoringSSL; look at LD_PRELOAD and audio plugins", NULL);
+		    "BoringSSL; look at LD_PRELOAD and audio plugins",
+		    NULL);
 	a.log_given = spec != NULL;
 	if (spec != NULL && log_set_spec(spec) != 0)
-		return ctl_error(false, CTL_USAGE, "-D: unknown level or "
-		    "category; try -D debug or -D info,sip=trace", NULL);
+		return ctl_error(false, CTL_USAGE,
+		    "-D: unknown level or "
+		    "category; try -D debug or -D info,sip=trace",
+		    NULL);
 	if ((err = paths_find(&a.paths, args)) != 0 ||
 	    (err = make_dirs(&a.paths)) != 0 || (err = build_base(&a)) != 0)
 		log_err(LOGC_APP, 0, "cannot start: %s (state folder %s)",

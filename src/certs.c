@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "bellbird/file.h"
-#include "bellbird/log.h"
 #include "bellbird/tls_cert.h"
 #include "internal.h"
 
@@ -106,7 +105,8 @@ mint_options(const struct jv *args, struct tls_mint *m)
 		m->not_after_s = clock_wall_s() + days * 86400;
 	if (m->cn == NULL)
 		return ctl_error(want_json(args), CTL_USAGE,
-		    "--cn is missing: the MAC of a device, the name of a server",
+		    "--cn is missing: the MAC of a device, the name of a "
+		    "server",
 		    NULL);
 	return CTL_OK;
 }
@@ -125,12 +125,14 @@ certs_mint(const struct jv *args)
 		return code;
 	if (out == NULL)
 		return ctl_error(want_json(args), CTL_USAGE,
-		    "--out FILE is missing: certificate, chain and key go there",
+		    "--out FILE is missing: certificate, chain and key go "
+		    "there",
 		    NULL);
 	if (m.kind == TLS_MINT_DEVICE) {
 		if (str_mac_norm(slice_of(m.cn), mac) != 0)
 			return ctl_error(want_json(args), CTL_USAGE,
-			    "a device certificate's --cn is its MAC address: 12 "
+			    "a device certificate's --cn is its MAC address: "
+			    "12 "
 			    "hex digits",
 			    NULL);
 		m.cn = mac;
@@ -208,7 +210,8 @@ show_slots(const struct jv *args)
 		TLS_ID_SIP_OWNER };
 	char owner[PATH_MAX];
 	struct paths p;
-	struct tls_env_conf c = { .builtin_file = "", .identity_dir = p.identity,
+	struct tls_env_conf c = { .builtin_file = "",
+		.identity_dir = p.identity,
 		.sip_owner_file = owner };
 	struct jv *o = jv_obj(), *arr = jv_arr();
 	struct tls_env *e = NULL;
@@ -216,8 +219,8 @@ show_slots(const struct jv *args)
 	int err;
 
 	if ((err = paths_find(&p, args)) == 0 &&
-	    (err = path_join(owner, sizeof(owner), p.state,
-		 "certs/sipclient.pem")) == 0 &&
+	    (err = path_join(
+		 owner, sizeof(owner), p.state, "certs/sipclient.pem")) == 0 &&
 	    (err = loop_new(&l)) == 0 && (err = tls_env_new(&e, l, &c)) == 0)
 		for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
 			jv_add(arr, snapshot_cert(e, ids[i]));

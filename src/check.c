@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "bellbird/file.h"
-#include "bellbird/log.h"
 #include "bellbird/mem.h"
 #include "bellbird/prov_conf.h"
 #include "internal.h"
@@ -148,10 +147,10 @@ check_file(const char *path, struct jv *files)
 	o.provisioned = !o.strict;
 	buf_init_secret(&b, CHECK_FILE_MAX);
 	if ((err = file_read(path, &b)) != 0)
-		prov_problems_add(&ps, path, 0, 0, true, "cannot be read: %s",
-		    err_str(err));
+		prov_problems_add(
+		    &ps, path, 0, 0, true, "cannot be read: %s", err_str(err));
 	else
-		err = prov_conf_parse((struct slice) { buf_str(&b), b.n }, &o,
+		err = prov_conf_parse((struct slice){ buf_str(&b), b.n }, &o,
 		    &ps, on_setting, &n);
 	jv_set_str(f, "file", path);
 	jv_set_bool(f, "ok", err == 0);
@@ -216,8 +215,8 @@ explain(const struct jv *args, const char *verb, bool only_value)
 
 	if (key == NULL) {
 		jv_free(o);
-		return ctl_error(json, CTL_USAGE,
-		    "the name of a setting is missing", NULL);
+		return ctl_error(
+		    json, CTL_USAGE, "the name of a setting is missing", NULL);
 	}
 	if ((code = open_quiet(&s, args)) != CTL_OK) {
 		jv_free(o);

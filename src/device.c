@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "bellbird/file.h"
-#include "bellbird/log.h"
 #include "device.h"
 
 /* /proc/net/route and a MAC in /sys are far below this. */

@@ -6,10 +6,12 @@
 #include <limits.h>
 #include <stdbool.h>
 
+#include "bellbird/clock.h"
 #include "bellbird/ctl_server.h"
 #include "bellbird/ctl_verb.h"
 #include "bellbird/dns.h"
 #include "bellbird/json.h"
+#include "bellbird/log.h"
 #include "bellbird/loop.h"
 #include "bellbird/media_sess.h"
 #include "bellbird/prov_fetch.h"
@@ -62,7 +64,7 @@ struct app {
 	const struct app_hooks *hooks; /* borrowed; NULL in the daemon */
 	char model[MODEL_SIZE];
 	char mac[MAC_SIZE];
-	struct loop *loop;          /* owned, as all below */
+	struct loop *loop; /* owned, as all below */
 	struct worker *worker;
 	struct prov_store *store;
 	struct dns *dns;
@@ -138,20 +140,21 @@ struct jv *ua_json(const struct ua *ua);
 /* What the verb `call` asks for; descriptors are taken in any case. */
 struct ua_dial {
 	const char *uri;
-	const char *headers;      /* "Name: value" lines with CRLF, or NULL */
-	const char *srtp;         /* overrides sip.srtp; NULL: the setting */
-	int play_fd, record_fd;   /* -1: none */
+	const char *headers;    /* "Name: value" lines with CRLF, or NULL */
+	const char *srtp;       /* overrides sip.srtp; NULL: the setting */
+	int play_fd, record_fd; /* -1: none */
 };
 /* ua_dial starts a call and copies its id ("c1"); an exit code of ctl_exit
  * with a sentence in `why` otherwise. */
-enum ctl_exit ua_dial(struct ua *ua, const struct ua_dial *d, char id[static 16],
-    char *why, size_t why_size);
+enum ctl_exit ua_dial(struct ua *ua, const struct ua_dial *d,
+    char id[static 16], char *why, size_t why_size);
 /* ua_answer: id NULL = the oldest that rings. */
-enum ctl_exit ua_answer(struct ua *ua, const char *id, char *why, size_t why_size);
+enum ctl_exit ua_answer(
+    struct ua *ua, const char *id, char *why, size_t why_size);
 /* ua_hangup adds the ids of what it ends to `out`; id NULL = all. */
 enum ctl_exit ua_hangup(struct ua *ua, const char *id, struct jv *out);
-enum ctl_exit ua_dtmf(
-    struct ua *ua, const char *id, const char *digits, char *why, size_t why_size);
+enum ctl_exit ua_dtmf(struct ua *ua, const char *id, const char *digits,
+    char *why, size_t why_size);
 struct jv *ua_stats_json(const struct media_stats *st);
 
 /* ---- provision.c: runs of provisioning, one at a time ---- */

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "bellbird/file.h"
-#include "bellbird/log.h"
 #include "bellbird/sip_auth.h"
 #include "bellbird/tls_hash.h"
 #include "bellbird/web_server.h"
@@ -52,10 +51,10 @@ register_ok(struct lab *lab, struct sip_req *req)
 		    "Contact: %s;expires=%d\r\nSupported: outbound, path\r\n",
 		    contact, EXPIRES_S);
 	}
-	log_info(LOGC_SIP, 0, "lab: %s user=%s", gone ? "unregistered" :
-	    "registered", esc(who));
+	log_info(LOGC_SIP, 0, "lab: %s user=%s",
+	    gone ? "unregistered" : "registered", esc(who));
 	ignore_err(sip_req_reply(req, 200, "OK", headers, NULL,
-		       (struct slice) { NULL, 0 }),
+		       (struct slice){ NULL, 0 }),
 	    "the client asks again");
 }
 
@@ -70,12 +69,12 @@ on_request(struct sip_req *req, void *arg)
 		return false;
 	if (strcmp(sip_req_user(req, "to"), LAB_USER) != 0) {
 		ignore_err(sip_req_reply(req, 404, "Not Found", NULL, NULL,
-			       (struct slice) { NULL, 0 }),
+			       (struct slice){ NULL, 0 }),
 		    "the client asks again");
 		return true;
 	}
-	if (sip_auth_check(
-		req, LAB_REALM, LAB_USER, lab->password, &stale) == 0)
+	if (sip_auth_check(req, LAB_REALM, LAB_USER, lab->password, &stale) ==
+	    0)
 		register_ok(lab, req);
 	else
 		ignore_err(sip_auth_challenge(req, LAB_REALM,
@@ -116,7 +115,7 @@ file_mac(const char *name, struct slice *mac)
 
 	if (p == NULL)
 		return false;
-	*mac = (struct slice) { p + 5, strlen(p + 5) };
+	*mac = (struct slice){ p + 5, strlen(p + 5) };
 	for (size_t i = 0; i < mac->n; i++)
 		if (mac->p[i] == '.' || mac->p[i] == '-')
 			mac->n = i;
@@ -145,17 +144,18 @@ on_file(struct web_req *r, void *arg)
 	} else if (strchr(name, '/') != NULL ||
 	    path_join(path, sizeof(path), lab->files, name) != 0 ||
 	    file_read(path, &b) != 0) {
-		web_reply(r, 404, "text/plain", NULL, slice_of("No such file.\n"));
+		web_reply(
+		    r, 404, "text/plain", NULL, slice_of("No such file.\n"));
 	} else {
 		tls_hash_hex(TLS_SHA256, b.p, b.n, sum);
 		(void)snprintf(etag, sizeof(etag), "ETag: \"%.16s\"\r\n", sum);
 		if (match != NULL && strlen(match) == 18 &&
 		    strncmp(match + 1, sum, 16) == 0)
-			web_reply(r, 304, NULL, etag,
-			    (struct slice) { NULL, 0 });
+			web_reply(
+			    r, 304, NULL, etag, (struct slice){ NULL, 0 });
 		else
 			web_reply(r, 200, "text/plain", etag,
-			    (struct slice) { buf_str(&b), b.n });
+			    (struct slice){ buf_str(&b), b.n });
 		log_info(LOGC_PROV, 0, "lab: served file=%s cn=%s", esc(name),
 		    esc(cn));
 	}
@@ -167,7 +167,8 @@ static int
 open_web(struct lab *lab)
 {
 	struct tls_env_conf c = { .builtin_file = "",
-		.trusted_dir = lab->trusted, .server_file = lab->prov_pem };
+		.trusted_dir = lab->trusted,
+		.server_file = lab->prov_pem };
 	struct web_server_conf w = { .loop = lab->app->loop,
 		.routes = lab->routes };
 	struct tls_settings s;
@@ -248,8 +249,8 @@ lab_run(const struct jv *args)
 		lab.breakage = "";
 	else if (strcmp(lab.breakage, "ca") != 0 &&
 	    strcmp(lab.breakage, "prov-ca") != 0)
-		return ctl_error(lab.json, CTL_USAGE,
-		    "--break is ca or prov-ca", NULL);
+		return ctl_error(
+		    lab.json, CTL_USAGE, "--break is ca or prov-ca", NULL);
 	lab.routes = routes;
 	if ((err = lab_make(&lab, dir)) != 0)
 		return ctl_error(lab.json, CTL_FAIL, err_str(err), NULL);

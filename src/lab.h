@@ -15,21 +15,21 @@
 enum { LAB_PATH = PATH_MAX - 128 }; /* room for a file name behind it */
 
 struct lab {
-	struct app *app;          /* borrowed, from begin on */
-	struct web_server *web;   /* owned */
-	struct tls_env *web_tls;  /* owned */
+	struct app *app;         /* borrowed, from begin on */
+	struct web_server *web;  /* owned */
+	struct tls_env *web_tls; /* owned */
 	const struct web_route *routes;
-	const char *breakage;     /* "", "ca" or "prov-ca" */
+	const char *breakage; /* "", "ca" or "prov-ca" */
 	bool json;
 	uint16_t sip_port, web_port;
-	uint64_t flow;            /* the registered device; 0: none */
-	char password[33];        /* of the device, new each time */
+	uint64_t flow;     /* the registered device; 0: none */
+	char password[33]; /* of the device, new each time */
 	char dir[LAB_PATH];
-	char state[PATH_MAX];     /* of the registrar */
-	char trusted[PATH_MAX];   /* whom it trusts: the device CA */
-	char files[PATH_MAX];     /* what is served */
-	char device[PATH_MAX];    /* what a factory would put on the device */
-	char prov_pem[PATH_MAX];  /* the provisioning server's certificate */
+	char state[PATH_MAX];    /* of the registrar */
+	char trusted[PATH_MAX];  /* whom it trusts: the device CA */
+	char files[PATH_MAX];    /* what is served */
+	char device[PATH_MAX];   /* what a factory would put on the device */
+	char prov_pem[PATH_MAX]; /* the provisioning server's certificate */
 };
 
 /* lab_make lays the folders and mints all certificates; `dir` NULL: a new

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "bellbird/file.h"
-#include "bellbird/log.h"
 #include "bellbird/tls_cert.h"
 #include "bellbird/tls_hash.h"
 #include "lab.h"
@@ -59,7 +58,8 @@ static int
 mint_server(const struct lab *lab, const char *path, bool broken)
 {
 	char ca[PATH_MAX];
-	struct tls_mint m = { .ca_dir = ca, .kind = TLS_MINT_SERVER,
+	struct tls_mint m = { .ca_dir = ca,
+		.kind = TLS_MINT_SERVER,
 		.cn = "localhost",
 		.sans = "DNS:localhost,URI:sip:localhost,IP:127.0.0.1",
 		.not_after_s = clock_wall_s() + SERVER_DAYS * 86400 };
@@ -86,8 +86,9 @@ make_certs(struct lab *lab)
 {
 	char device_ca[PATH_MAX], site_ca[PATH_MAX], other[PATH_MAX];
 	char path[PATH_MAX], dir[PATH_MAX];
-	struct tls_mint device = { .ca_dir = device_ca,
-		.kind = TLS_MINT_DEVICE, .cn = LAB_MAC };
+	struct tls_mint device = {
+		.ca_dir = device_ca, .kind = TLS_MINT_DEVICE, .cn = LAB_MAC
+	};
 	int err;
 
 	if ((err = make_ca(lab, "device-ca", "bellbird lab device CA",
@@ -97,10 +98,10 @@ make_certs(struct lab *lab)
 	    (err = make_ca(lab, "other-ca", "somebody else's CA", other,
 		 sizeof(other))) != 0)
 		return err;
-	if ((err = path_join(path, sizeof(path), lab->state,
-		 "certs/server.pem")) != 0 ||
-	    (err = mint_server(lab, path,
-		 strcmp(lab->breakage, "ca") == 0)) != 0 ||
+	if ((err = path_join(
+		 path, sizeof(path), lab->state, "certs/server.pem")) != 0 ||
+	    (err = mint_server(lab, path, strcmp(lab->breakage, "ca") == 0)) !=
+		0 ||
 	    (err = mint_server(lab, lab->prov_pem,
 		 strcmp(lab->breakage, "prov-ca") == 0)) != 0 ||
 	    (err = trust(lab->trusted, device_ca, "device-ca.pem")) != 0)
@@ -109,8 +110,8 @@ make_certs(struct lab *lab)
 	if ((err = make_dir(dir, sizeof(dir), lab->device, "identity")) != 0 ||
 	    (err = path_join(path, sizeof(path), dir, "device.pem")) != 0 ||
 	    (err = mint(&device, path)) != 0 ||
-	    (err = make_dir(dir, sizeof(dir), lab->device,
-		 "state/certs/trusted")) != 0)
+	    (err = make_dir(
+		 dir, sizeof(dir), lab->device, "state/certs/trusted")) != 0)
 		return err;
 	return trust(dir, site_ca, "site-ca.pem");
 }
@@ -126,14 +127,14 @@ lab_make(struct lab *lab, const char *dir)
 	if (dir == NULL && (dir = mkdtemp(temp)) == NULL)
 		return errno;
 	if ((err = str_copy(lab->dir, sizeof(lab->dir), dir)) != 0 ||
-	    (err = make_dir(lab->state, sizeof(lab->state), dir,
-		 "registrar")) != 0 ||
+	    (err = make_dir(
+		 lab->state, sizeof(lab->state), dir, "registrar")) != 0 ||
 	    (err = make_dir(lab->trusted, sizeof(lab->trusted), dir,
 		 "registrar/certs/trusted")) != 0 ||
 	    (err = make_dir(lab->files, sizeof(lab->files), dir, "files")) !=
 		0 ||
-	    (err = make_dir(lab->device, sizeof(lab->device), dir,
-		 "device")) != 0 ||
+	    (err = make_dir(lab->device, sizeof(lab->device), dir, "device")) !=
+		0 ||
 	    (err = path_join(lab->prov_pem, sizeof(lab->prov_pem), dir,
 		 "registrar/prov.pem")) != 0 ||
 	    (err = path_join(conf, sizeof(conf), dir, "lab.json")) != 0)
@@ -153,8 +154,7 @@ write_text(const char *dir, const char *name, const char *text)
 	char path[PATH_MAX];
 	int err = path_join(path, sizeof(path), dir, name);
 
-	return err != 0 ? err :
-			  file_write(path, text, strlen(text), 0600);
+	return err != 0 ? err : file_write(path, text, strlen(text), 0600);
 }
 
 struct jv *

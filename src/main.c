@@ -18,6 +18,5 @@ main(int argc, char **argv)
 		{ "config export", check_export },
 	};
 
-	return ctl_main(
-	    argc, argv, locals, sizeof(locals) / sizeof(locals[0]));
+	return ctl_main(argc, argv, locals, sizeof(locals) / sizeof(locals[0]));
 }

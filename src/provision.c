@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "bellbird/log.h"
 #include "internal.h"
 
 /* A command that waits for the report. */
@@ -17,10 +16,10 @@ struct waiter {
 };
 
 struct provision {
-	struct app *app;        /* borrowed */
-	struct prov_run *run;   /* owned slot; NULL: nothing runs */
-	struct jv *report;      /* owned; of the last run, or NULL */
-	const char *state;      /* a literal of docs/STABILITY.md */
+	struct app *app;      /* borrowed */
+	struct prov_run *run; /* owned slot; NULL: nothing runs */
+	struct jv *report;    /* owned; of the last run, or NULL */
+	const char *state;    /* a literal of docs/STABILITY.md */
 	char user_agent[160];
 	TAILQ_HEAD(, waiter) waiters;
 };
@@ -63,8 +62,8 @@ on_policy(const char *peer, struct tls_policy *out, void *arg)
 	char why[WHY_SIZE] = "";
 	int err;
 
-	err = settings_policy(p->app, TLS_USE_PROV, TLS_CLIENT, peer, out, why,
-	    sizeof(why));
+	err = settings_policy(
+	    p->app, TLS_USE_PROV, TLS_CLIENT, peer, out, why, sizeof(why));
 	if (err != 0)
 		log_err(LOGC_PROV, 0, "provisioning: %s", why);
 	return err;
@@ -131,9 +130,16 @@ provision_start(struct provision *p, bool dry, char *why, size_t why_size)
 {
 	struct app *a = p->app;
 	struct prov_run_conf c = {
-		.loop = a->loop, .dns = a->dns, .tls = a->tls,
-		.store = a->store, .policy = on_policy, .model = a->model,
-		.mac = a->mac, .user_agent = p->user_agent, .dry = dry, .arg = p,
+		.loop = a->loop,
+		.dns = a->dns,
+		.tls = a->tls,
+		.store = a->store,
+		.policy = on_policy,
+		.model = a->model,
+		.mac = a->mac,
+		.user_agent = p->user_agent,
+		.dry = dry,
+		.arg = p,
 	};
 	int err;
 

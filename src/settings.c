@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "bellbird/file.h"
-#include "bellbird/log.h"
 #include "internal.h"
 
 /* The whole handshake; longer only helps somebody who holds us up. */
@@ -93,8 +92,8 @@ settings_tls(const struct app *a, enum tls_use use, const char *account,
 		return bad_word(key, v, why, why_size);
 	v = tls_value(a, use, account, "name", key);
 	if (str_copy(s.name, sizeof(s.name), v) != 0) {
-		(void)snprintf(why, why_size, "%s is longer than a name can be",
-		    key);
+		(void)snprintf(
+		    why, why_size, "%s is longer than a name can be", key);
 		return E_TLS_PARAM;
 	}
 	s.handshake_ms = HANDSHAKE_MS;
@@ -129,8 +128,7 @@ settings_policy(const struct app *a, enum tls_use use, enum tls_dir dir,
 	    a, use, use == TLS_USE_SIP ? "u1" : NULL, &s, why, why_size);
 	if (err != 0)
 		return err;
-	return tls_policy_decide(
-	    out, use, dir, peer, &s, &c, why, why_size);
+	return tls_policy_decide(out, use, dir, peer, &s, &c, why, why_size);
 }
 
 enum sip_transport

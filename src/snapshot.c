@@ -4,7 +4,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bellbird/log.h"
 #include "bellbird/tls_verdict.h"
 #include "internal.h"
 
@@ -100,8 +99,9 @@ clock_json(const struct app *a)
 
 	set_time(o, "wall", clock_wall_s());
 	set_time(o, "floor", clock_floor_s());
-	jv_set_bool(o, "trusted", prov_get_bool(a->store, "clock.trusted") ||
-	    access("/run/systemd/timesync/synchronized", F_OK) == 0);
+	jv_set_bool(o, "trusted",
+	    prov_get_bool(a->store, "clock.trusted") ||
+		access("/run/systemd/timesync/synchronized", F_OK) == 0);
 	return o;
 }
 
@@ -143,8 +143,8 @@ snapshot_take(const struct app *a)
 	jv_set_str(o, "model", a->model);
 	jv_set_str(o, "mac", a->mac);
 	jv_set_int(o, "pid", getpid());
-	jv_set_num(o, "uptime_s",
-	    (double)(clock_mono_us() - a->started_us) / 1e6);
+	jv_set_num(
+	    o, "uptime_s", (double)(clock_mono_us() - a->started_us) / 1e6);
 	arr = jv_arr();
 	jv_add(arr, account_json(a->account));
 	jv_set(o, "accounts", arr);

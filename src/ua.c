@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bellbird/log.h"
 #include "ua.h"
 
 /* ---- life ---- */
@@ -78,7 +77,7 @@ call_find(struct ua *ua, const char *id)
 {
 	struct call *c;
 
-	TAILQ_FOREACH(c, &ua->calls, link)
+	TAILQ_FOREACH (c, &ua->calls, link)
 		if (strcmp(c->id, id) == 0)
 			return c;
 	return NULL;
@@ -90,7 +89,7 @@ ua_num_calls(const struct ua *ua)
 	const struct call *c;
 	size_t n = 0;
 
-	TAILQ_FOREACH(c, &ua->calls, link)
+	TAILQ_FOREACH (c, &ua->calls, link)
 		n++;
 	return n;
 }
@@ -151,8 +150,8 @@ call_end(struct call *c, const struct sip_call_info *info)
 		media_sess_get_stats(c->media, &st);
 		jv_set(f, "media", ua_stats_json(&st));
 		log_info(LOGC_SIP, 0,
-		    "call ended call=%s code=%d tx=%llu rx=%llu lost=%llu", c->id,
-		    info->code, (unsigned long long)st.tx_packets,
+		    "call ended call=%s code=%d tx=%llu rx=%llu lost=%llu",
+		    c->id, info->code, (unsigned long long)st.tx_packets,
 		    (unsigned long long)st.rx_packets,
 		    (unsigned long long)st.rx_lost);
 	} else {
@@ -192,8 +191,8 @@ call_established(struct call *c)
 	jv_set_str(f, "suite", st.suite);
 	app_event(c->ua->app, "call.established", f);
 	log_info(LOGC_SIP, 0,
-	    "call established call=%s codec=%s security=%s signalling=%s", c->id,
-	    st.codec, st.suite[0] != '\0' ? st.suite : "clear",
+	    "call established call=%s codec=%s security=%s signalling=%s",
+	    c->id, st.codec, st.suite[0] != '\0' ? st.suite : "clear",
 	    call_signalling(c));
 	if (c->hangup_asked)
 		sip_call_hangup(c->sip, 0);
@@ -242,7 +241,8 @@ on_answered(struct call *c, const struct sip_call_info *info)
 
 		ignore_err(str_copy(why, sizeof(why), c->why), "only text");
 		c->code = 488;
-		call_fail(c, "media.refused", "the peer's answer cannot be used: %s",
+		call_fail(c, "media.refused",
+		    "the peer's answer cannot be used: %s",
 		    why[0] != '\0' ? why : "it has no SDP");
 		return;
 	}
@@ -303,7 +303,7 @@ on_offer(struct call *c, const struct sip_call_info *info)
 	} else {
 		c->offer_out = info->sdp.n == 0;
 		err = sip_call_accept(
-		    c->sip, (struct slice) { buf_str(&sdp), sdp.n });
+		    c->sip, (struct slice){ buf_str(&sdp), sdp.n });
 		if (err == 0 && !c->offer_out)
 			note_hold(c);
 	}
@@ -364,8 +364,8 @@ answer_now(struct call *c, char *why, size_t why_size)
 
 	buf_init(&sdp, UA_SDP_MAX);
 	if ((err = call_open_media(c)) != 0) {
-		(void)snprintf(c->why, sizeof(c->why), "no audio: %s",
-		    err_str(err));
+		(void)snprintf(
+		    c->why, sizeof(c->why), "no audio: %s", err_str(err));
 	} else if (offer.n != 0) {
 		err = media_sess_answer(
 		    c->media, offer, &sdp, c->why, sizeof(c->why));
@@ -374,17 +374,17 @@ answer_now(struct call *c, char *why, size_t why_size)
 		c->offer_out = true;
 	}
 	if (err == 0)
-		err = sip_call_answer(c->sip, 200, "OK",
-		    (struct slice) { buf_str(&sdp), sdp.n });
+		err = sip_call_answer(
+		    c->sip, 200, "OK", (struct slice){ buf_str(&sdp), sdp.n });
 	else {
 		(void)snprintf(why, why_size, "%s",
 		    c->why[0] != '\0' ? c->why : err_str(err));
-		c->class = err == E_MEDIA_SRTP_REQUIRED ? "srtp.required" :
-							 "media.refused";
+		c->class = err == E_MEDIA_SRTP_REQUIRED ? "srtp.required"
+							: "media.refused";
 		log_warn(LOGC_MEDIA, 0, "call refused call=%s remote=%s: %s",
 		    c->id, sip_call_remote(c->sip), why);
-		ignore_err(sip_call_answer(c->sip, err == ENOMEM ? 500 : 488, NULL,
-			       (struct slice) { NULL, 0 }),
+		ignore_err(sip_call_answer(c->sip, err == ENOMEM ? 500 : 488,
+			       NULL, (struct slice){ NULL, 0 }),
 		    "the call ends by its own deadline then");
 	}
 	buf_clear(&sdp);
@@ -401,8 +401,8 @@ ua_on_call(struct sip_call *call, void *arg)
 	struct jv *f;
 
 	if (c == NULL) {
-		ignore_err(sip_call_answer(call, 500, NULL,
-			       (struct slice) { NULL, 0 }),
+		ignore_err(
+		    sip_call_answer(call, 500, NULL, (struct slice){ NULL, 0 }),
 		    "out of memory: the transaction will time out");
 		return;
 	}
@@ -414,13 +414,13 @@ ua_on_call(struct sip_call *call, void *arg)
 	if (a->stopping || strcmp(mode, "reject") == 0) {
 		c->class = a->stopping ? "stopping" : "answer.mode";
 		ignore_err(sip_call_answer(call, a->stopping ? 480 : 603, NULL,
-			       (struct slice) { NULL, 0 }),
+			       (struct slice){ NULL, 0 }),
 		    "the call ends by its own deadline then");
 		return;
 	}
 	if (strcmp(mode, "ring") == 0) {
-		ignore_err(sip_call_answer(call, 180, NULL,
-			       (struct slice) { NULL, 0 }),
+		ignore_err(
+		    sip_call_answer(call, 180, NULL, (struct slice){ NULL, 0 }),
 		    "ringing is a courtesy");
 		return;
 	}
@@ -432,7 +432,7 @@ ua_answer(struct ua *ua, const char *id, char *why, size_t why_size)
 {
 	struct call *c;
 
-	TAILQ_FOREACH(c, &ua->calls, link)
+	TAILQ_FOREACH (c, &ua->calls, link)
 		if (c->incoming && c->state == CALL_RINGING &&
 		    (id == NULL || strcmp(id, c->id) == 0))
 			return answer_now(c, why, why_size);
@@ -456,7 +456,7 @@ call_invite(struct call *c)
 		goto out;
 	if ((err = media_sess_offer(c->media, &sdp)) != 0)
 		goto out;
-	conf.sdp = (struct slice) { buf_str(&sdp), sdp.n };
+	conf.sdp = (struct slice){ buf_str(&sdp), sdp.n };
 	conf.flow = c->flow;
 	if (c->flow == 0 && account_is_configured(c->ua->app->account))
 		conf.reg = account_reg(c->ua->app->account);
@@ -524,8 +524,8 @@ srtp_of(const char *word)
 	if (word == NULL)
 		return -1;
 	for (int m = MEDIA_SRTP_DISABLED; m <= MEDIA_SRTP_STANDARD; m++)
-		if (strcmp(word, media_srtp_mode_name(
-				     (enum media_srtp_mode)m)) == 0)
+		if (strcmp(word,
+			media_srtp_mode_name((enum media_srtp_mode)m)) == 0)
 			return m;
 	return -2;
 }
@@ -558,7 +558,8 @@ struct way {
 
 /* By the account, on a flow of the lab, or directly. */
 static enum ctl_exit
-way_of(struct ua *ua, const char *uri, struct way *w, char *why, size_t why_size)
+way_of(
+    struct ua *ua, const char *uri, struct way *w, char *why, size_t why_size)
 {
 	const struct app *a = ua->app;
 
@@ -567,10 +568,12 @@ way_of(struct ua *ua, const char *uri, struct way *w, char *why, size_t why_size
 		w->tls = true;
 		w->flow = a->hooks->flow(uri, a->hooks->arg);
 		if (w->flow != 0)
-			return addr_parse(&w->local, slice_of("127.0.0.1"), 0) ==
-				0 ? CTL_OK : CTL_FAIL;
-		(void)snprintf(why, why_size, "nobody is registered as %s",
-		    esc(uri));
+			return addr_parse(
+				   &w->local, slice_of("127.0.0.1"), 0) == 0
+			    ? CTL_OK
+			    : CTL_FAIL;
+		(void)snprintf(
+		    why, why_size, "nobody is registered as %s", esc(uri));
 		return CTL_FAIL;
 	}
 	if (account_is_configured(a->account)) {
@@ -581,7 +584,8 @@ way_of(struct ua *ua, const char *uri, struct way *w, char *why, size_t why_size
 		w->tls = w->target.tls;
 		return CTL_OK;
 	}
-	(void)snprintf(why, why_size, "%s is not a SIP URI (no account is set "
+	(void)snprintf(why, why_size,
+	    "%s is not a SIP URI (no account is set "
 	    "up, so a whole address like sip:bob@192.0.2.1 is needed)",
 	    esc(uri));
 	return CTL_USAGE;
@@ -638,8 +642,8 @@ ua_dial(struct ua *ua, const struct ua_dial *d, char id[static 16], char *why,
 		err = dns_addr(&c->dns, ua->app->dns, w.target.host,
 		    w.target.port, on_resolved, c);
 	if (err != 0) {
-		(void)snprintf(why, why_size, "cannot call %s: %s",
-		    esc(d->uri), c->why[0] != '\0' ? c->why : err_str(err));
+		(void)snprintf(why, why_size, "cannot call %s: %s", esc(d->uri),
+		    c->why[0] != '\0' ? c->why : err_str(err));
 		call_free(c);
 		return err == E_PARSE ? CTL_USAGE : CTL_FAIL;
 	}
@@ -669,7 +673,7 @@ ua_hangup(struct ua *ua, const char *id, struct jv *out)
 	struct call *c;
 	bool any = false;
 
-	TAILQ_FOREACH(c, &ua->calls, link) {
+	TAILQ_FOREACH (c, &ua->calls, link) {
 		if (id != NULL && strcmp(id, c->id) != 0)
 			continue;
 		any = true;
@@ -684,15 +688,16 @@ ua_hangup_all(struct ua *ua)
 {
 	struct call *c;
 
-	TAILQ_FOREACH(c, &ua->calls, link)
+	TAILQ_FOREACH (c, &ua->calls, link)
 		call_hangup(c);
 }
 
 enum ctl_exit
-ua_dtmf(
-    struct ua *ua, const char *id, const char *digits, char *why, size_t why_size)
+ua_dtmf(struct ua *ua, const char *id, const char *digits, char *why,
+    size_t why_size)
 {
-	struct call *c = id != NULL ? call_find(ua, id) : TAILQ_FIRST(&ua->calls);
+	struct call *c =
+	    id != NULL ? call_find(ua, id) : TAILQ_FIRST(&ua->calls);
 
 	if (c == NULL || c->established_us == 0) {
 		(void)snprintf(why, why_size, "no such call is established");

@@ -20,19 +20,19 @@ struct call {
 	struct media_sess *media; /* owned */
 	struct dns_query *dns;    /* owned slot: direct calls */
 	char *uri, *headers;      /* owned; outgoing */
-	int srtp;                 /* enum media_srtp_mode; -1: sip.srtp decides */
-	int play_fd, record_fd;   /* owned until media takes them */
-	struct addr local;        /* IP that media binds to */
-	uint64_t flow;            /* lab: call on this flow; else 0 */
+	int srtp;               /* enum media_srtp_mode; -1: sip.srtp decides */
+	int play_fd, record_fd; /* owned until media takes them */
+	struct addr local;      /* IP that media binds to */
+	uint64_t flow;          /* lab: call on this flow; else 0 */
 	bool incoming, on_tls;
-	bool offer_out;           /* our SDP offer awaits its answer */
-	bool early;               /* early media flows */
+	bool offer_out; /* our SDP offer awaits its answer */
+	bool early;     /* early media flows */
 	bool hangup_asked;
 	enum call_state state;
 	int64_t started_us, established_us;
-	struct deferred fail;     /* ends what never became a SIP call */
+	struct deferred fail; /* ends what never became a SIP call */
 	int err, code;
-	const char *class;        /* failure class of our own, or NULL */
+	const char *class; /* failure class of our own, or NULL */
 	char why[WHY_SIZE];
 };
 

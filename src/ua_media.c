@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellbird/log.h"
 #include "ua.h"
 
 int
@@ -78,8 +77,8 @@ ports_of(const struct app *a, uint16_t *min, uint16_t *max)
 	int64_t lo, hi;
 
 	*min = *max = 0;
-	if (!slice_cut(slice_of(prov_get(a->store, "media.ports")), '-', &head,
-		&tail))
+	if (!slice_cut(
+		slice_of(prov_get(a->store, "media.ports")), '-', &head, &tail))
 		return;
 	if (str_int(head, 1024, 65535, &lo) != 0 ||
 	    str_int(tail, lo, 65535, &hi) != 0)
@@ -160,8 +159,8 @@ call_open_media(struct call *c)
 			return err;
 	}
 	ports_of(a, &m.port_min, &m.port_max);
-	m.srtp = c->srtp >= 0 ? (enum media_srtp_mode)c->srtp :
-				settings_srtp(a, c->on_tls);
+	m.srtp = c->srtp >= 0 ? (enum media_srtp_mode)c->srtp
+			      : settings_srtp(a, c->on_tls);
 	m.clear_signalling_ok = prov_get_bool(s, "sip.srtp.clear_signalling");
 	m.signalling_secure = c->on_tls;
 	m.suites = prov_get(s, "sip.srtp.suite");
@@ -223,9 +222,8 @@ ua_stats_json(const struct media_stats *st)
 static struct jv *
 call_json(const struct call *c)
 {
-	static const char *const names[] = {
-		"calling", "ringing", "established", "held"
-	};
+	static const char *const names[] = { "calling", "ringing",
+		"established", "held" };
 	int64_t from = c->established_us;
 	struct jv *o = jv_obj();
 	struct media_stats st;
@@ -234,7 +232,8 @@ call_json(const struct call *c)
 	jv_set_str(o, "direction", c->incoming ? "in" : "out");
 	jv_set_str(o, "state", names[c->state]);
 	jv_set_str(o, "local", c->sip != NULL ? sip_call_local(c->sip) : "");
-	jv_set_str(o, "remote", c->sip != NULL ? sip_call_remote(c->sip) : c->uri);
+	jv_set_str(
+	    o, "remote", c->sip != NULL ? sip_call_remote(c->sip) : c->uri);
 	jv_set_str(o, "remote_name",
 	    c->sip != NULL ? sip_call_remote_name(c->sip) : "");
 	jv_set_str(o, "call_id", c->sip != NULL ? sip_call_id(c->sip) : "");
@@ -258,7 +257,7 @@ ua_json(const struct ua *ua)
 	struct jv *arr = jv_arr();
 	const struct call *c;
 
-	TAILQ_FOREACH(c, &ua->calls, link)
+	TAILQ_FOREACH (c, &ua->calls, link)
 		jv_add(arr, call_json(c));
 	return arr;
 }

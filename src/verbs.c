@@ -3,7 +3,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bellbird/log.h"
 #include "internal.h"
 
 /* {"key": value}, the small result of most commands. */
@@ -58,8 +57,9 @@ on_call(struct ctl_req *r, const struct jv *args, void *arg)
 		ctl_reply(r, one("call", id));
 		return;
 	}
-	ctl_fail(r, code, why, code == CTL_TLS || code == CTL_AUTH ?
-		account_json(a->account) : NULL);
+	ctl_fail(r, code, why,
+	    code == CTL_TLS || code == CTL_AUTH ? account_json(a->account)
+						: NULL);
 }
 
 static void
@@ -117,7 +117,8 @@ need_key(struct ctl_req *r, const struct jv *args)
 	const char *key = jv_get_str(args, "key");
 
 	if (key == NULL || key[0] == '\0') {
-		ctl_fail(r, CTL_USAGE, "the name of a setting is missing", NULL);
+		ctl_fail(
+		    r, CTL_USAGE, "the name of a setting is missing", NULL);
 		return NULL;
 	}
 	return key;
@@ -187,8 +188,8 @@ change(struct ctl_req *r, const struct jv *args, struct app *a, bool set)
 	else
 		err = prov_unset(a->store, PROV_LOCAL, key);
 	if (err != 0) {
-		ctl_fail(r, err == ENOENT || err == E_PROV_CONF ? CTL_CONFIG :
-								  CTL_FAIL,
+		ctl_fail(r,
+		    err == ENOENT || err == E_PROV_CONF ? CTL_CONFIG : CTL_FAIL,
 		    why[0] != '\0' ? why : err_str(err), NULL);
 		return;
 	}
@@ -233,14 +234,15 @@ on_prov_run(struct ctl_req *r, const struct jv *args, void *arg)
 	char why[WHY_SIZE] = "";
 	int err;
 
-	err = provision_start(a->provision, jv_get_bool(args, "dry", false),
-	    why, sizeof(why));
+	err = provision_start(
+	    a->provision, jv_get_bool(args, "dry", false), why, sizeof(why));
 	if (err == 0)
 		provision_wait(a->provision, r);
 	else
 		ctl_fail(r, CTL_PROV, why[0] != '\0' ? why : err_str(err),
-		    one("class", err == E_PROV_DISABLED ? "prov.disabled" :
-							  "prov.no_server"));
+		    one("class",
+			err == E_PROV_DISABLED ? "prov.disabled"
+					       : "prov.no_server"));
 }
 
 static void

@@ -11,9 +11,8 @@ typedef void(prov_conf_cb)(const struct prov_key *k, const char *name,
 struct prov_conf_opts {
 	const char *file; /* name for messages */
 	const char *mac;  /* $MAC$ macro; NULL: left as it is */
-	bool strict; /* local files: an unknown or duplicate key is fatal */
-	bool provisioned; /* LOCAL, NA and LATER keys are noted; a setting is a
-			     must */
+	bool strict;      /* local files: unknown or duplicate keys are fatal */
+	bool provisioned; /* LOCAL keys are noted; one setting is a must */
 	bool lenient;     /* bad lines are left out and only warn */
 };
 

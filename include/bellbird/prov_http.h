@@ -15,8 +15,8 @@ struct prov_http_conf {
 	const char *host; /* as configured; SNI, Host and expected name */
 	uint16_t port;
 	const char *path;            /* with the leading slash */
-	const char *user, *password; /* NULL: none; Basic, only over TLS, Digest
-					on challenge */
+	const char *user, *password; /* sent on a challenge: Digest, or Basic
+					over TLS; NULL: none */
 	const char *if_none_match;   /* or NULL */
 	const char *user_agent;
 	size_t max_body; /* bytes; beyond: E_LIMIT */
@@ -31,8 +31,9 @@ struct prov_http_result {
 	const struct tls_verdict *verdict; /* NULL: no connection */
 };
 typedef void(prov_http_cb)(const struct prov_http_result *r, void *arg);
-/* prov_http_get: the callback comes once, from the loop; slot cleared before.
- */
+
+/* prov_http_get asks once; the callback comes once, from the loop, with the
+ * slot cleared before.  prov_http_stop ends the request without it. */
 MUST_CHECK int prov_http_get(struct prov_http **slot,
     const struct prov_http_conf *conf, prov_http_cb *cb, void *arg);
 void prov_http_stop(struct prov_http **slot);

@@ -48,9 +48,8 @@ struct prov_key {
 	unsigned int scope, flags;
 	const char *section; /* "Advanced Settings / Advanced SIP" */
 	const char *label;   /* form field */
-	const char
-	    *alias; /* name on the reference device, "" if the same or none */
-	const char *help; /* one sentence */
+	const char *alias;   /* on the reference device; "": the same or none */
+	const char *help;    /* one sentence */
 };
 
 /*

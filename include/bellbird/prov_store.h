@@ -29,19 +29,21 @@ struct prov_store;
 struct prov_store_conf {
 	struct loop *loop; /* for change events; NULL in command-line tools */
 	const char *factory_file; /* bellbird.conf; absence is no error */
-	const char *state_dir; /* settings.conf, prov/ with the last good files;
-				  NULL: nothing kept */
-	const char *mac;       /* for $MAC$; may be NULL and set later */
+	const char *state_dir;    /* settings.conf, prov/; NULL: nothing kept */
+	const char *mac;          /* for $MAC$; may be NULL and set later */
 };
 
 /*
  * prov_store_open reads the factory file, the last good provisioned files and
- * settings.conf.  A bad factory file: its last good copy is used and
- * `problems` tells; E_PROV_CONF if there is none.
+ * settings.conf; `problems` (may be NULL) lists what was wrong with them.  A
+ * bad factory file: its last good copy is used and `problems` tells;
+ * E_PROV_CONF if there is none.
  */
 MUST_CHECK int prov_store_open(struct prov_store **out,
     const struct prov_store_conf *conf, struct prov_problems *problems);
 void prov_store_free(struct prov_store *s);
+
+/* prov_store_set_mac: $MAC$ stands for `mac` from now on. */
 void prov_store_set_mac(struct prov_store *s, const char *mac);
 
 /* Effective values.  The string is never NULL ("" where unset), borrowed until
@@ -85,8 +87,9 @@ MUST_CHECK int prov_export(
 /*
  * prov_stage / prov_apply: the apply transaction.  prov_stage parses the
  * texts of a whole set of provisioned files (layers MODEL, DEVICE,
- * INCREMENTAL) into a pending set and lists every problem; E_PROV_CONF if one
- * of them must be refused: nothing is kept then.  prov_apply makes the pending
+ * INCREMENTAL) into a pending set and lists every problem; E_PROV_CONF,
+ * E_PROV_NOT_CONF or E_LIMIT if one of them must be refused: nothing is kept
+ * then.  prov_apply makes the pending
  * set the settings in force and on disk (one atomic rename commits the set),
  * then reports changes.  A cut anywhere leaves the old or the new set.
  */
@@ -96,6 +99,7 @@ struct prov_file {
 	struct slice text;
 	const char *etag, *url; /* kept with the set; NULL: none */
 };
+/* See above; `problems` may be NULL, and `num_changed` too. */
 MUST_CHECK int prov_stage(struct prov_store *s, const struct prov_file *fs,
     size_t num_fs, struct prov_problems *problems);
 MUST_CHECK int prov_apply(struct prov_store *s, size_t *num_changed);

@@ -8,77 +8,99 @@
 struct sip_call;
 
 enum sip_call_event {
-	SIP_CALL_RINGING,   /* outgoing: 180/183; sdp may be early media */
-	SIP_CALL_ANSWERED,  /* outgoing: 2xx, ACK sent (late offer: send sdp with sip_call_ack first) */
-	SIP_CALL_CONFIRMED, /* incoming: ACK arrived; sdp is set if it answers our late offer */
-	SIP_CALL_OFFER,     /* re-INVITE or UPDATE; answer with sip_call_accept() or sip_call_reject() */
+	SIP_CALL_RINGING,   /* outgoing: 101..199; sdp may be early media */
+	SIP_CALL_ANSWERED,  /* outgoing: 2xx, ACK sent (late offer: sdp is the
+			     * offer, send yours with sip_call_ack); also the end
+			     * of a re-INVITE of ours, code >= 300 if refused */
+	SIP_CALL_CONFIRMED, /* incoming: ACK arrived; sdp is set if it answers
+			     * our late offer */
+	SIP_CALL_OFFER,     /* re-INVITE or UPDATE; sdp empty: make an offer;
+			     * sip_call_accept() or sip_call_reject() */
 	SIP_CALL_ENDED      /* always last; the slot is NULL already */
 };
 
 struct sip_call_info {
 	enum sip_call_event event;
-	int code;               /* SIP code that caused it; 0: none (local end, flow lost) */
-	int err;                /* ENDED: 0 normal; E_SIP_REFUSED, ETIMEDOUT, E_SIP_AUTH, E_TLS_*, E_SIP_NO_ROUTE.. */
-	bool by_peer;           /* ENDED: the other side hung up or refused */
-	const char *reason;     /* escaped reason phrase or sentence; never NULL */
-	struct slice sdp;       /* empty if none; borrowed */
+	int code; /* SIP code that caused it; 0: none (local end, flow lost) */
+	/* ENDED: 0 normal; E_SIP_REFUSED, ETIMEDOUT, E_SIP_AUTH, E_TLS_*,
+	 * E_SIP_NO_ROUTE, E_CLOSED.. */
+	int err;
+	bool by_peer;       /* ENDED: the other side hung up or refused */
+	const char *reason; /* escaped phrase or sentence; never NULL */
+	struct slice sdp;   /* empty if none; borrowed */
 };
 /* sip_call_cb runs from the loop only; it may hang up or free the stack. */
 typedef void(sip_call_cb)(const struct sip_call_info *info, void *arg);
 
 struct sip_call_conf {
-	struct sip_reg *reg;     /* account to call from: its flow, identity and credentials; NULL: direct */
-	uint64_t flow;           /* or: an existing connection (lab); 0: none */
-	const char *to;          /* SIP or SIPS URI, or user part if `reg` is given */
-	const char *from_user;   /* direct calls: local user; NULL: "bellbird" */
-	const char *from_host;   /* direct calls: domain; NULL: local address */
-	const char *headers;     /* extra header lines with CRLF, or NULL */
-	struct slice sdp;        /* offer; empty: late offer */
-	sip_policy_cb *policy;   /* direct TLS calls */
+	/* Account to call from: its flow, identity and credentials; NULL:
+	 * direct. */
+	struct sip_reg *reg;
+	uint64_t flow;         /* or: an existing connection (lab); 0: none */
+	const char *to;        /* SIP or SIPS URI; or user part, given `reg` */
+	const char *from_user; /* direct calls; NULL: "bellbird" */
+	const char *from_host; /* direct calls: domain; NULL: local address */
+	const char *headers;   /* extra header lines with CRLF, or NULL */
+	struct slice sdp;      /* offer; empty: late offer */
+	sip_policy_cb *policy; /* direct TLS calls */
 	void *policy_arg;
 };
 /*
  * sip_call_invite places a call.  Direct calls resolve the URI (RFC 3263 as
  * far as SRV and addresses) and open their own connection; the transport is
  * TLS for sips: and ;transport=tls, else what the URI says, else UDP.
- * E_PARSE for a URI that is none.
+ * E_PARSE for a URI that is none, E_SIP_NO_ROUTE if `reg` is not registered.
  */
-MUST_CHECK int sip_call_invite(struct sip_call **slot, struct sip_stack *s, const struct sip_call_conf *conf, sip_call_cb *cb, void *arg);
+MUST_CHECK int sip_call_invite(struct sip_call **slot, struct sip_stack *s,
+    const struct sip_call_conf *conf, sip_call_cb *cb, void *arg);
 
 /* sip_call_own takes an incoming call into a slot and says who hears of it;
  * it must be called inside sip_call_in_cb. */
-void sip_call_own(struct sip_call *call, struct sip_call **slot, sip_call_cb *cb, void *arg);
+void sip_call_own(
+    struct sip_call *call, struct sip_call **slot, sip_call_cb *cb, void *arg);
 /*
  * sip_call_answer: 101..199 rings (sdp optional), 200 answers with `sdp` (an
  * answer, or an offer if the INVITE had none), 300..699 refuses (the call ends
  * with SIP_CALL_ENDED from the loop).  E_SIP_STATE if that is not possible now.
  */
-MUST_CHECK int sip_call_answer(struct sip_call *c, int code, const char *reason, struct slice sdp);
-/* sip_call_ack sends the ACK of a 2xx whose offer was in it (our INVITE had no SDP). */
+MUST_CHECK int sip_call_answer(
+    struct sip_call *c, int code, const char *reason, struct slice sdp);
+/* sip_call_ack sends the ACK of a 2xx whose offer was in it (our INVITE had
+ * no SDP). */
 MUST_CHECK int sip_call_ack(struct sip_call *c, struct slice sdp);
-/* sip_call_reinvite offers again in the dialog; the result is SIP_CALL_ANSWERED or SIP_CALL_OFFER's refusal as RINGING.. never: a refused re-INVITE leaves the call as it was (event ANSWERED with code >= 300). */
+/* sip_call_reinvite offers again in the dialog; SIP_CALL_ANSWERED tells the
+ * result, with code >= 300 if refused: then the call is as it was. */
 MUST_CHECK int sip_call_reinvite(struct sip_call *c, struct slice sdp);
-MUST_CHECK int sip_call_accept(struct sip_call *c, struct slice sdp); /* answers SIP_CALL_OFFER */
-void sip_call_reject(struct sip_call *c, int code);                    /* e.g. 488; the call goes on */
+/* sip_call_accept answers SIP_CALL_OFFER; sip_call_reject refuses it with
+ * `code`, e.g. 488, and the call goes on. */
+MUST_CHECK int sip_call_accept(struct sip_call *c, struct slice sdp);
+void sip_call_reject(struct sip_call *c, int code);
 /*
- * sip_call_hangup ends the call as its state asks: CANCEL, BYE, 603 or 480.
- * SIP_CALL_ENDED follows from the loop, at the latest after 2 s.
- * sip_call_free drops it at once and silently (BYE is still sent if possible).
+ * sip_call_hangup ends the call as its state asks: CANCEL, BYE, or a refusal
+ * with `code` (0: 603).  SIP_CALL_ENDED follows from the loop, at the latest
+ * after 2 s.
  */
 void sip_call_hangup(struct sip_call *c, int code);
+/* sip_call_free drops it at once and silently (CANCEL or BYE is still sent if
+ * possible); the slot is cleared. */
 void sip_call_free(struct sip_call **slot);
 
-/* Facts; borrowed, valid while the call lives. */
-const char *sip_call_id(const struct sip_call *c);     /* Call-ID, escaped */
-const char *sip_call_remote(const struct sip_call *c); /* remote URI, escaped */
-const char *sip_call_remote_name(const struct sip_call *c);
-const char *sip_call_local(const struct sip_call *c);
-struct slice sip_call_offer(const struct sip_call *c); /* incoming: SDP of the INVITE; empty: late offer */
+/* Facts; borrowed, valid while the call lives; escaped for logs. */
+const char *sip_call_id(const struct sip_call *c);          /* Call-ID */
+const char *sip_call_remote(const struct sip_call *c);      /* remote URI */
+const char *sip_call_remote_name(const struct sip_call *c); /* "" if none */
+const char *sip_call_local(const struct sip_call *c);       /* our URI */
+/* sip_call_offer: incoming, the SDP of the INVITE; empty: late offer. */
+struct slice sip_call_offer(const struct sip_call *c);
 bool sip_call_is_incoming(const struct sip_call *c);
-bool sip_call_is_secure(const struct sip_call *c);     /* signalling on TLS */
-void sip_call_addrs(const struct sip_call *c, enum sip_transport *t, struct addr *local, struct addr *remote);
-const struct tls_verdict *sip_call_verdict(const struct sip_call *c); /* NULL on UDP, or when its connection is gone */
-/* sip_call_header: value of a header of the INVITE or of its 2xx, NULL if absent. */
+bool sip_call_is_secure(const struct sip_call *c); /* signalling on TLS */
+/* sip_call_addrs: where signalling runs; unset addresses if nowhere. */
+void sip_call_addrs(const struct sip_call *c, enum sip_transport *t,
+    struct addr *local, struct addr *remote);
+/* sip_call_verdict: NULL on UDP, or when its connection is gone. */
+const struct tls_verdict *sip_call_verdict(const struct sip_call *c);
+/* sip_call_header: value of a header of the INVITE or of its 2xx, NULL if
+ * absent; raw bytes of the peer: log them through esc() only. */
 const char *sip_call_header(const struct sip_call *c, const char *name);
 
 #endif

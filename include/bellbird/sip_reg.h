@@ -8,39 +8,50 @@
 struct sip_reg;
 
 struct sip_reg_conf {
-	const char *user;        /* AOR is sip:user@domain */
-	const char *domain;      /* host[:port] as configured (sip.proxy) */
-	const char *auth_user;   /* NULL or "": user */
-	const char *password;    /* copied, wiped */
-	const char *display;     /* may be NULL */
-	const char *obproxy;     /* host[:port] or SIP URI; NULL: none */
+	const char *user;      /* AOR is sip:user@domain */
+	const char *domain;    /* host[:port] as configured (sip.proxy) */
+	const char *auth_user; /* NULL or "": user */
+	const char *password;  /* copied, wiped */
+	const char *display;   /* may be NULL */
+	const char *obproxy;   /* host[:port] or SIP URI; NULL: none */
 	enum sip_transport transport;
-	bool sips;               /* sips: URIs (RFC 5630) */
-	bool allow_md5;          /* refuse MD5 challenges if false */
-	unsigned int expires_s;  /* asked for; 60..86400 */
-	unsigned int keepalive_s; /* CRLF on streams; 0: 95..120 at random */
-	const char *instance;    /* "urn:uuid:..", +sip.instance; NULL: none */
-	sip_policy_cb *policy;   /* TLS only */
+	bool sips;                /* sips: URIs (RFC 5630) */
+	bool allow_md5;           /* refuse MD5 challenges if false */
+	unsigned int expires_s;   /* asked for; 60..86400 */
+	unsigned int keepalive_s; /* CRLF; 0: 95..120 at random on streams */
+	const char *instance;     /* "urn:uuid:..", +sip.instance; NULL: none */
+	sip_policy_cb *policy;    /* TLS only */
 	void *policy_arg;
 };
 
-enum sip_reg_state { SIP_REG_RESOLVING, SIP_REG_CONNECTING, SIP_REG_TRYING, SIP_REG_OK, SIP_REG_WAITING /* to retry */, SIP_REG_GONE /* unregistered */ };
-const char *sip_reg_state_name(enum sip_reg_state st); /* "registered" for OK */
+enum sip_reg_state {
+	SIP_REG_RESOLVING,
+	SIP_REG_CONNECTING,
+	SIP_REG_TRYING,
+	SIP_REG_OK,
+	SIP_REG_WAITING, /* to retry */
+	SIP_REG_GONE     /* unregistered */
+};
+/* sip_reg_state_name: "registered" for OK; static storage. */
+const char *sip_reg_state_name(enum sip_reg_state st);
 
 struct sip_reg_status {
 	enum sip_reg_state state;
-	int err;                 /* why not registered: E_TLS_*, E_SIP_*, E_DNS_*, errno; 0 */
-	int code;                /* last final SIP response, 0 if none */
-	char reason[96];         /* one plain sentence, escaped */
+	int err;  /* why not registered: E_TLS_*, E_SIP_*, E_DNS_*, errno; 0 */
+	int code; /* last final SIP response, 0 if none */
+	char reason[96]; /* one plain sentence, escaped */
 	char aor[256];
 	char contact[256];
 	enum sip_transport transport;
 	struct addr local, remote;
-	uint64_t flow;           /* 0: none */
-	unsigned int expires_s;  /* granted */
-	int64_t since_us, refresh_at_us, retry_at_us; /* clock_mono_us(); 0 n/a */
-	const struct tls_verdict *verdict; /* of the flow or of the last attempt; NULL: none; borrowed */
-	char digest_alg[16];     /* "SHA-256", "MD5", "" */
+	uint64_t flow;          /* 0: none */
+	unsigned int expires_s; /* granted */
+	int64_t since_us;      /* clock_mono_us() of the last change of state */
+	int64_t refresh_at_us; /* as above; 0: none */
+	int64_t retry_at_us;   /* as above; 0: none */
+	/* Of the flow or of the last attempt; NULL: none; borrowed. */
+	const struct tls_verdict *verdict;
+	char digest_alg[16]; /* "SHA-256", "MD5", "" */
 };
 
 /* sip_reg_cb reports every change of state; from the loop only; may stop the
@@ -49,18 +60,23 @@ typedef void(sip_reg_cb)(const struct sip_reg_status *st, void *arg);
 
 /*
  * sip_reg_start registers and keeps registered: refresh before expiry, retry
- * with back-off (0.2, 0.5, 1 s, then RFC 5626 4.5 with a ceiling of 30 min for
- * refusals), new attempt at once when the flow is lost.  Everything in `conf`
- * is copied.  `*slot` holds the operation until sip_reg_stop().
+ * with back-off (0.2, 0.5, 1 s, then rising to 30 s for networks, 5 min for
+ * TLS, RFC 5626 4.5 with a ceiling of 30 min for refusals), new attempt at
+ * once when the flow is lost.  Everything in `conf` is copied.  `*slot` holds
+ * the operation until sip_reg_stop().
  */
-MUST_CHECK int sip_reg_start(struct sip_reg **slot, struct sip_stack *s, const struct sip_reg_conf *conf, sip_reg_cb *cb, void *arg);
+MUST_CHECK int sip_reg_start(struct sip_reg **slot, struct sip_stack *s,
+    const struct sip_reg_conf *conf, sip_reg_cb *cb, void *arg);
 /* sip_reg_stop ends it silently: no unregister, flow closed, slot cleared. */
 void sip_reg_stop(struct sip_reg **slot);
 /* sip_reg_unregister sends Expires: 0 and reports SIP_REG_GONE when answered
  * or after 2 s; the caller then stops it. */
 void sip_reg_unregister(struct sip_reg *r);
-/* sip_reg_refresh registers again now (after a change of the network or on demand). */
+/* sip_reg_refresh registers again now (after a change of the network or on
+ * demand). */
 void sip_reg_refresh(struct sip_reg *r);
+/* sip_reg_get_status fills `*out`; its verdict is borrowed until the loop
+ * runs again. */
 void sip_reg_get_status(const struct sip_reg *r, struct sip_reg_status *out);
 
 #endif

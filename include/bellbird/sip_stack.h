@@ -10,10 +10,11 @@
 #include "bellbird/tls_conn.h"
 
 enum sip_transport { SIPC_UDP, SIPC_TCP, SIPC_TLS, SIPC_TRANSPORTS };
-const char *sip_transport_name(enum sip_transport t); /* "udp", "tcp", "tls" */
+/* sip_transport_name: "udp", "tcp", "tls"; static storage. */
+const char *sip_transport_name(enum sip_transport t);
 
 struct sip_stack;
-struct sip_req;  /* a server transaction and its request; see below */
+struct sip_req; /* a server transaction and its request; see below */
 struct sip_call;
 
 /*
@@ -31,22 +32,25 @@ typedef void(sip_call_in_cb)(struct sip_call *call, void *arg);
  * MESSAGE..).  Return true if sip_req_reply() was or will be called. */
 typedef bool(sip_req_cb)(struct sip_req *req, void *arg);
 /* sip_trace_cb sees every message as sent or received (secrets masked). */
-typedef void(sip_trace_cb)(bool sent, const struct addr *local, const struct addr *remote,
-    enum sip_transport t, const char *msg, size_t n, void *arg);
+typedef void(sip_trace_cb)(bool sent, const struct addr *local,
+    const struct addr *remote, enum sip_transport t, const char *msg, size_t n,
+    void *arg);
 
 struct sip_stack_conf {
-	struct loop *loop;         /* borrowed, as the next two */
+	struct loop *loop; /* borrowed, as the next two */
 	struct tls_env *tls;
 	struct dns *dns;
-	const char *user_agent;    /* copied */
+	const char *user_agent; /* copied */
 	int dscp;
-	unsigned int max_calls;    /* 486 above it; 0: 4 */
-	sip_call_in_cb *on_call;   /* NULL: INVITE is answered 480 */
-	sip_req_cb *on_req;        /* may be NULL */
-	sip_trace_cb *on_trace;    /* may be NULL */
+	unsigned int max_calls;  /* 486 above it; 0: 4 */
+	sip_call_in_cb *on_call; /* NULL: INVITE is answered 480 */
+	sip_req_cb *on_req;      /* may be NULL */
+	sip_trace_cb *on_trace;  /* may be NULL */
 	void *arg;
 };
-MUST_CHECK int sip_stack_new(struct sip_stack **out, const struct sip_stack_conf *conf);
+/* sip_stack_new copies what it keeps of `conf`; ENOMEM. */
+MUST_CHECK int sip_stack_new(
+    struct sip_stack **out, const struct sip_stack_conf *conf);
 /* sip_stack_free ends everything silently; registrations and calls that still
  * have slots are freed and their slots cleared. */
 void sip_stack_free(struct sip_stack *s);
@@ -55,9 +59,12 @@ void sip_stack_free(struct sip_stack *s);
  * sip_stack_listen opens a listener.  `policy` for TLS (a server policy), NULL
  * else.  Several are allowed.  sip_stack_each_listener reports real ports.
  */
-MUST_CHECK int sip_stack_listen(struct sip_stack *s, enum sip_transport t, const struct addr *local, const struct tls_policy *policy);
-typedef void(sip_listener_cb)(enum sip_transport t, const struct addr *local, void *arg);
-void sip_stack_each_listener(const struct sip_stack *s, sip_listener_cb *cb, void *arg);
+MUST_CHECK int sip_stack_listen(struct sip_stack *s, enum sip_transport t,
+    const struct addr *local, const struct tls_policy *policy);
+typedef void(sip_listener_cb)(
+    enum sip_transport t, const struct addr *local, void *arg);
+void sip_stack_each_listener(
+    const struct sip_stack *s, sip_listener_cb *cb, void *arg);
 
 /*
  * sip_stack_set_allow says who may send requests beside the registered flows
@@ -66,34 +73,43 @@ void sip_stack_each_listener(const struct sip_stack *s, sip_listener_cb *cb, voi
  * "any".  E_PARSE names the bad element in `why`; nothing is changed then.
  * Everyone else gets 403 on streams, silence on UDP (no amplification).
  */
-MUST_CHECK int sip_stack_set_allow(struct sip_stack *s, const char *list, char *why, size_t why_size);
+MUST_CHECK int sip_stack_set_allow(
+    struct sip_stack *s, const char *list, char *why, size_t why_size);
 
 struct sip_stack_stats {
 	uint64_t rx_msgs, tx_msgs, rx_bad, refused; /* refused: by sip.allow */
 	unsigned int txns, dialogs, flows;
 };
-void sip_stack_get_stats(const struct sip_stack *s, struct sip_stack_stats *out);
+/* sip_stack_get_stats fills `*out`. */
+void sip_stack_get_stats(
+    const struct sip_stack *s, struct sip_stack_stats *out);
 
 /* ---- one received request (raw face; used by the lab's registrar) ---- */
 
-/* Borrowed strings live as long as `req`, which lives until its final reply. */
+/* sip_req_method is borrowed and lives as long as `req`, that is until its
+ * final reply; so do all strings below. */
 const char *sip_req_method(const struct sip_req *req);
-/* sip_req_header returns the `i`-th value of header `name` as text, or NULL;
- * (rotating storage: copy it before the fourth further call). */
-const char *sip_req_header(const struct sip_req *req, const char *name, size_t i);
+/* sip_req_header returns the `i`-th field called `name` (any case, compact
+ * form known) as text, or NULL. */
+const char *sip_req_header(
+    const struct sip_req *req, const char *name, size_t i);
 /* user and host of Request-URI ("uri"), From or To ("from", "to"), the first
  * Contact ("contact"); "" where absent. */
 const char *sip_req_user(const struct sip_req *req, const char *which);
 const char *sip_req_host(const struct sip_req *req, const char *which);
 struct slice sip_req_body(const struct sip_req *req);
-void sip_req_source(const struct sip_req *req, enum sip_transport *t, struct addr *remote);
+/* sip_req_source: by which transport and from where it came. */
+void sip_req_source(
+    const struct sip_req *req, enum sip_transport *t, struct addr *remote);
 /* sip_req_flow is the id of the connection (or UDP peer) it came by; calls can
  * be placed on it (sip_call_conf.flow) as long as it lives. */
 uint64_t sip_req_flow(const struct sip_req *req);
-const struct tls_verdict *sip_req_verdict(const struct sip_req *req); /* NULL on UDP */
+/* sip_req_verdict: NULL on UDP, or when the connection is gone. */
+const struct tls_verdict *sip_req_verdict(const struct sip_req *req);
 /* sip_req_reply sends a response; `headers` are whole lines, each with CRLF,
  * or NULL.  A final one ends the life of `req`. */
-int sip_req_reply(struct sip_req *req, int code, const char *reason, const char *headers, const char *body_type, struct slice body);
+int sip_req_reply(struct sip_req *req, int code, const char *reason,
+    const char *headers, const char *body_type, struct slice body);
 
 /* sip_flow_is_alive: does that connection still exist? */
 bool sip_flow_is_alive(const struct sip_stack *s, uint64_t flow);

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BELLBIRD_SIP_LIMITS_H
+#define BELLBIRD_SIP_LIMITS_H
+
+/* What a peer may make us hold or do.  Each limit says why it is there. */
+enum {
+	/* The largest header block seen in the field is under 6 KiB. */
+	SIPC_HEAD_MAX = 16 * 1024,
+	/* An SDP of a few KiB, or a document: more is not for an endpoint. */
+	SIPC_BODY_MAX = 64 * 1024,
+	/* A message of a phone has 15 to 25 fields; lists cost time. */
+	SIPC_FIELDS_MAX = 128,
+	/* Values of one field, separated by commas: Via, Route, Contact. */
+	SIPC_VALUES_MAX = 64,
+	/* A message as a whole; also the ceiling of what we compose. */
+	SIPC_MSG_MAX = SIPC_HEAD_MAX + SIPC_BODY_MAX,
+	/* URIs end up in fixed fields of status objects. */
+	SIPC_URI_MAX = 512,
+	SIPC_USER_MAX = 128,
+	SIPC_HOST_MAX = 255, /* RFC 1035 2.3.4 */
+	/* An unfinished message on a connection, 64 s (as 64*T1 twice). */
+	SIPC_PARTIAL_S = 64,
+	/* A connection of a stranger who says nothing, 15 min. */
+	SIPC_IDLE_S = 900,
+	/* Open server transactions; above it 503. */
+	SIPC_REQS_MAX = 1024,
+	/* Answered requests kept for their retransmissions (UDP only). */
+	SIPC_DONES_MAX = 4096,
+	SIPC_DONES_BYTES = 1024 * 1024,
+	/* UDP peers without a call or registration that we remember. */
+	SIPC_PEERS_MAX = 256,
+	/* Connections of one listener, and of one address to it. */
+	SIPC_CONNS_MAX = 256,
+	SIPC_CONNS_IP_MAX = 64,
+	/* Addresses tried for one request (RFC 3263). */
+	SIPC_TARGETS_MAX = 16,
+	/* Calls at once where the program names no number. */
+	SIPC_CALLS_DEFAULT = 4,
+	/* Messages of one connection handled in a row: fairness. */
+	SIPC_BURST_MAX = 32
+};
+
+#endif

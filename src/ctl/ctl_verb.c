@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: ISC */
+/* THE table of verbs: help, completion and the parser of the command line
+ * come from it. */
+#include "internal.h"
+
+static const struct ctl_opt opts_call[] = {
+	{ "wait", "answered|ended",
+	    "return when answered (the default) or when it is over" },
+	{ "play", "FILE.wav", "send this file instead of the audio device" },
+	{ "record", "FILE.wav", "write what is received to this file" },
+	{ "dtmf", "DIGITS", "send these digits once it is answered" },
+	{ "duration", "TIME", "hang up this long after the answer" },
+	{ "expect", "CODE",
+	    "exit 0 only if the call ends with this SIP code; 200: answered" },
+	{ "timeout", "TIME", "give up, and hang up, after this long" },
+	{ "srtp", "MODE",
+	    "disabled, optional or standard; overrides sip.srtp" },
+	{ "header", "LINE...",
+	    "one more header of the INVITE, \"Name: value\"" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_events[] = {
+	{ "since", "SEQ", "first what happened after event number SEQ" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_wait[] = {
+	{ "where", "KEY=VALUE...",
+	    "only an event with this field (media.codec=opus)" },
+	{ "timeout", "TIME", "exit 4 after this long; for ever if not given" },
+	{ "since", "SEQ", "look first at what came after event number SEQ" },
+	{ "or-status", NULL, "be content if the status says so already" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_export[] = {
+	{ "secrets", NULL, "show passwords instead of a mask" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_prov_run[] = {
+	{ "dry", NULL, "fetch and judge, change nothing" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_ca_init[] = {
+	{ "dir", "DIR", "where ca.pem and ca.key go (default: here)" },
+	{ "cn", "NAME", "common name of the CA" },
+	{ "days", "N", "how long it is valid (default 3650)" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_mint[] = {
+	{ "ca", "DIR", "folder of the CA; self-signed if not given" },
+	{ "kind", "KIND", "device (default), server, both or intermediate" },
+	{ "cn", "NAME", "MAC address of a device, name of a server" },
+	{ "san", "LIST", "DNS:a.example,URI:sip:a.example,IP:192.0.2.1" },
+	{ "days", "N", "how long it is valid" },
+	{ "rsa", "BITS", "an RSA key instead of EC P-256" },
+	{ "out", "FILE", "certificate, chain and key go there" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_lab[] = {
+	{ "break", "WHAT",
+	    "let one thing be wrong, to see what is said of it" },
+	{ NULL, NULL, NULL },
+};
+
+static const struct ctl_verb verbs[] = {
+	{ "run", CTL_LOCAL, "", NULL,
+	    "be the endpoint, in the foreground, until TERM or INT" },
+	{ "lab", CTL_LOCAL, "", opts_lab,
+	    "an endpoint with its own CA, provisioning server and registrar, "
+	    "all on loopback" },
+	{ "call", CTL_REMOTE, "URI", opts_call, "call somebody" },
+	{ "answer", CTL_REMOTE, "[CALL]", NULL,
+	    "answer a call (the oldest that rings)" },
+	{ "hangup", CTL_REMOTE, "[CALL]", NULL, "end one call, or all" },
+	{ "dtmf", CTL_REMOTE, "DIGITS [CALL]", NULL, "send DTMF digits" },
+	{ "status", CTL_REMOTE, "", NULL,
+	    "accounts, calls, connections, certificates, warnings" },
+	{ "events", CTL_REMOTE, "", opts_events,
+	    "print every event, one a line, until interrupted" },
+	{ "wait", CTL_REMOTE, "EVENT", opts_wait,
+	    "wait for one event (call.ended, call.*) and print it" },
+	{ "config check", CTL_LOCAL, "[FILE...]", NULL,
+	    "judge settings files without using them" },
+	{ "config get", CTL_REMOTE, "KEY", NULL, "the value in force" },
+	{ "config set", CTL_REMOTE, "KEY VALUE", NULL,
+	    "change a setting; VALUE - reads it from standard input" },
+	{ "config unset", CTL_REMOTE, "KEY", NULL,
+	    "take back what config set did" },
+	{ "config explain", CTL_REMOTE, "KEY", NULL,
+	    "what a setting means, and which file and line its value is from" },
+	{ "config export", CTL_REMOTE, "", opts_export,
+	    "all settings that are set, as a settings file" },
+	{ "prov run", CTL_REMOTE, "", opts_prov_run,
+	    "fetch the settings from the provisioning server now" },
+	{ "prov status", CTL_REMOTE, "", NULL,
+	    "how the last provisioning went" },
+	{ "cert ca-init", CTL_LOCAL, "", opts_ca_init,
+	    "make a CA for a site or a lab" },
+	{ "cert mint", CTL_LOCAL, "", opts_mint,
+	    "issue a certificate with its key" },
+	{ "cert show", CTL_LOCAL, "[FILE...]", NULL,
+	    "show certificates of files, or those of this device" },
+	{ "reload", CTL_REMOTE, "", NULL,
+	    "read settings and certificates again" },
+	{ "version", CTL_LOCAL, "", NULL, "print the version" },
+	{ "help", CTL_LOCAL, "[VERB...]", NULL, "explain a verb" },
+};
+
+const struct ctl_verb *
+ctl_verb_at(size_t i)
+{
+	return i < sizeof(verbs) / sizeof(verbs[0]) ? &verbs[i] : NULL;
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: ISC */
+/* Trust sets: where anchors lie, by the hash of their subject.  Only the
+ * anchors a chain asks for are parsed; one bad file never disables others. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/x509.h>
+
+#include "bellbird/file.h"
+#include "bellbird/log.h"
+#include "bellbird/mem.h"
+#include "bellbird/str.h"
+
+#include "internal.h"
+
+enum {
+	/* A folder of uploaded files, not a second system bundle. */
+	UPLOADED_DER_MAX = 4 * 1024 * 1024,
+	FILE_MAX = 2 * 1024 * 1024,
+	REFS_STEP = 16
+};
+
+void
+tls_trust_init(struct trust_set *s, const char *name)
+{
+	memset(s, 0, sizeof(*s));
+	s->name = name;
+	s->fd = -1;
+	buf_init(&s->der, UPLOADED_DER_MAX);
+}
+
+void
+tls_trust_clear(struct trust_set *s)
+{
+	if (s->fd >= 0)
+		close(s->fd);
+	buf_clear(&s->der);
+	free(s->refs);
+	tls_trust_init(s, s->name);
+}
+
+/* By hash, then by place, so that the order is the same everywhere. */
+static int
+ref_cmp(const void *a, const void *b)
+{
+	const struct anchor_ref *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->off < y->off ? -1 : x->off > y->off;
+}
+
+void
+tls_trust_sort(struct anchor_ref *refs, size_t num)
+{
+	if (num > 1)
+		qsort(refs, num, sizeof(*refs), ref_cmp);
+}
+
+/* Appends one place; grows in steps. */
+static int
+ref_add(struct trust_set *s, const struct anchor_ref *r)
+{
+	struct anchor_ref *refs;
+
+	if (s->num % REFS_STEP == 0) {
+		refs = realloc(s->refs, (s->num + REFS_STEP) * sizeof(*refs));
+		if (refs == NULL)
+			return ENOMEM;
+		s->refs = refs;
+	}
+	s->refs[s->num++] = *r;
+	return 0;
+}
+
+/* True if the very same certificate is in the set already. */
+static bool
+has_der(const struct trust_set *s, uint32_t hash, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < s->num; i++) {
+		if (s->refs[i].hash == hash && s->refs[i].len == n &&
+		    memcmp(s->der.p + s->refs[i].off, p, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Adds one certificate in DER. */
+static int
+add_der(struct trust_set *s, const uint8_t *p, size_t n)
+{
+	struct anchor_ref r;
+	X509 *c;
+	int err;
+
+	if ((c = tls_der_cert(p, n)) == NULL)
+		return E_PARSE;
+	r.hash = (uint32_t)X509_NAME_hash(X509_get_subject_name(c));
+	r.off = (uint32_t)s->der.n;
+	r.len = (uint32_t)n;
+	X509_free(c);
+	if (has_der(s, r.hash, p, n))
+		return 0;
+	if ((err = buf_add(&s->der, p, n)) != 0)
+		return err;
+	if ((err = ref_add(s, &r)) != 0)
+		buf_cut(&s->der, r.off);
+	return err;
+}
+
+/* What reading one file gave. */
+struct reading {
+	struct trust_set *set;
+	const char *path;
+	size_t good, bad;
+	int err; /* ENOMEM, E_LIMIT: ours, not the file's */
+};
+
+/* One PEM block of an uploaded file; keys and requests are not ours. */
+static int
+on_block(const struct tls_pem_block *b, void *arg)
+{
+	struct reading *r = arg;
+	int err = E_PARSE;
+
+	if (b->der != NULL && strcmp(b->label, "CERTIFICATE") != 0 &&
+	    strcmp(b->label, "X509 CERTIFICATE") != 0)
+		return 0;
+	if (b->der != NULL)
+		err = add_der(r->set, b->der, b->n);
+	if (err == 0)
+		r->good++;
+	else if (err == E_PARSE)
+		r->bad++;
+	else
+		r->err = err;
+	return r->err;
+}
+
+/* Reads a file in PEM or DER. */
+static void
+file_add(struct trust_set *s, const char *path)
+{
+	struct reading r = { .set = s, .path = path };
+	struct buf b;
+	int err;
+
+	buf_init(&b, FILE_MAX);
+	if ((err = file_read(path, &b)) != 0)
+		goto out;
+	if (b.n > 0 && memmem(b.p, b.n, "-----BEGIN ", 11) != NULL) {
+		err = tls_pem_each(b.p, b.n, on_block, &r);
+	} else {
+		err = add_der(s, b.p, b.n);
+		r.good += err == 0;
+	}
+	if (err == 0 && (r.bad > 0 || r.good == 0))
+		err = E_PARSE;
+out:
+	buf_clear(&b);
+	if (err != 0)
+		log_warn(LOGC_TLS, 0,
+		    "trust file skipped in part or whole set=%s file=%s "
+		    "good=%zu bad=%zu reason=\"%s\"",
+		    s->name, esc(path), r.good, r.bad,
+		    err == E_PARSE ? "not a certificate in PEM or DER"
+		                   : err_str(err));
+}
+
+/* True for the endings certificates are uploaded with. */
+static bool
+is_cert_name(const char *name)
+{
+	static const char *const ends[] = { ".pem", ".cer", ".crt", ".der" };
+	size_t n = strlen(name);
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (n > 4 && strcasecmp(name + n - 4, ends[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* One file of the folder of uploaded anchors. */
+static void
+on_file(const char *path, const char *name, void *arg)
+{
+	if (is_cert_name(name))
+		file_add(arg, path);
+}
+
+int
+tls_trust_load_files(struct trust_set *s, const char *dir, const char *file)
+{
+	int err = 0;
+
+	if (dir != NULL && (err = file_list(dir, on_file, s)) != 0) {
+		if (err == ENOMEM)
+			return err;
+		if (err != ENOENT)
+			log_warn(LOGC_TLS, 0,
+			    "trust folder unreadable set=%s dir=%s "
+			    "reason=\"%s\"",
+			    s->name, esc(dir), err_str(err));
+	}
+	if (file != NULL && access(file, F_OK) == 0)
+		file_add(s, file);
+	tls_trust_sort(s->refs, s->num);
+	return 0;
+}
+
+/* Decodes the anchor at a place of the PEM bundle. */
+static int
+on_bundle_block(const struct tls_pem_block *b, void *arg)
+{
+	X509 **out = arg;
+
+	if (b->der == NULL)
+		return E_PARSE;
+	*out = tls_der_cert(b->der, b->n);
+	return *out != NULL ? 0 : E_PARSE;
+}
+
+/* Parses the anchor of one place; NULL if it is not there any more. */
+static X509 *
+ref_load(const struct trust_set *s, const struct anchor_ref *r)
+{
+	X509 *c = NULL;
+	char *text;
+
+	if (s->fd < 0)
+		return tls_der_cert(s->der.p + r->off, r->len);
+	if ((text = malloc(r->len)) == NULL)
+		return NULL;
+	if (pread(s->fd, text, r->len, r->off) == (ssize_t)r->len &&
+	    tls_pem_each(text, r->len, on_bundle_block, &c) != 0) {
+		X509_free(c);
+		c = NULL;
+	}
+	free(text);
+	return c;
+}
+
+void
+tls_trust_find(
+    const struct trust_set *s, X509_NAME *subject, STACK_OF(X509) * out)
+{
+	uint32_t hash = (uint32_t)X509_NAME_hash(subject);
+	size_t lo = 0, hi = s->num, mid;
+	X509 *c;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (s->refs[mid].hash < hash)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < s->num && s->refs[lo].hash == hash; lo++) {
+		if ((c = ref_load(s, &s->refs[lo])) == NULL)
+			continue;
+		/* The hash is a hint, the name decides. */
+		if (X509_NAME_cmp(X509_get_subject_name(c), subject) != 0 ||
+		    !sk_X509_push(out, c))
+			X509_free(c);
+	}
+	tls_err_drop();
+}
+
+/* Scans a PEM bundle for certificates and notes their places. */
+static int
+bundle_scan(struct trust_set *s, const char *text, size_t size)
+{
+	static const char begin[] = "-----BEGIN CERTIFICATE-----";
+	static const char end[] = "-----END CERTIFICATE-----";
+	const char *at = text, *stop;
+	struct anchor_ref r;
+	size_t bad = 0;
+	X509 *c;
+	int err;
+
+	while ((at = memmem(at, size - (size_t)(at - text), begin,
+	            sizeof(begin) - 1)) != NULL) {
+		stop = memmem(at, size - (size_t)(at - text), end,
+		    sizeof(end) - 1);
+		if (stop == NULL)
+			break;
+		stop += sizeof(end) - 1;
+		r.off = (uint32_t)(at - text);
+		r.len = (uint32_t)(stop - at);
+		c = NULL;
+		err = tls_pem_each(at, r.len, on_bundle_block, &c);
+		at = stop;
+		if (c == NULL) {
+			if (err == ENOMEM)
+				return ENOMEM;
+			bad++;
+			continue;
+		}
+		r.hash = (uint32_t)X509_NAME_hash(X509_get_subject_name(c));
+		X509_free(c);
+		if ((err = ref_add(s, &r)) != 0)
+			return err;
+	}
+	if (bad > 0)
+		log_warn(LOGC_TLS, 0,
+		    "trust bundle has unreadable certificates set=%s bad=%zu",
+		    s->name, bad);
+	tls_trust_sort(s->refs, s->num);
+	return 0;
+}
+
+/* Reads the open bundle once and notes the places of its anchors. */
+static int
+bundle_index(struct trust_set *s, size_t size)
+{
+	char *text;
+	int err;
+
+	if ((text = malloc(size + 1)) == NULL)
+		return ENOMEM;
+	if (pread(s->fd, text, size, 0) == (ssize_t)size)
+		err = bundle_scan(s, text, size);
+	else
+		err = EIO;
+	free(text);
+	return err;
+}
+
+/* Removes index files of bundles that are gone; `arg` is the one to keep. */
+static void
+on_cache_file(const char *path, const char *name, void *arg)
+{
+	size_t n = strlen(name);
+
+	if (n > 4 && strncmp(name, "ca-", 3) == 0 &&
+	    strcmp(name + n - 4, ".idx") == 0 && strcmp(path, arg) != 0)
+		ignore_err(file_remove(path), "it only takes up room");
+}
+
+/* Stores the index for the next start. */
+static void
+index_store(struct trust_set *s, const char *dir, char *path, int64_t size,
+    int64_t mtime_ns)
+{
+	int err = tls_index_save(s, path, size, mtime_ns);
+
+	if (err != 0) {
+		log_info(LOGC_TLS, 0,
+		    "trust index not stored file=%s reason=\"%s\"", esc(path),
+		    err_str(err));
+		return;
+	}
+	ignore_err(file_list(dir, on_cache_file, path),
+	    "old index files only take up room");
+}
+
+int
+tls_trust_load_bundle(
+    struct trust_set *s, const char *file, const char *cache_dir)
+{
+	/* Five times Debian's bundle; offsets stay in 32 bits. */
+	enum { BUNDLE_MAX = 1024 * 1024 };
+	char name[64], path[4096];
+	int64_t mtime_ns;
+	struct stat st;
+	int err;
+
+	if ((s->fd = open(file, O_RDONLY | O_CLOEXEC)) < 0)
+		return errno;
+	if (fstat(s->fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return EINVAL;
+	if (st.st_size > BUNDLE_MAX)
+		return E_LIMIT;
+	mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 +
+	    st.st_mtim.tv_nsec;
+	path[0] = '\0';
+	if (cache_dir != NULL) {
+		snprintf(name, sizeof(name), "ca-%llx-%llx.idx",
+		    (unsigned long long)st.st_size,
+		    (unsigned long long)mtime_ns);
+		if (path_join(path, sizeof(path), cache_dir, name) != 0)
+			path[0] = '\0';
+	}
+	if (path[0] != '\0' &&
+	    tls_index_load(s, path, st.st_size, mtime_ns) == 0)
+		return 0;
+	if ((err = bundle_index(s, (size_t)st.st_size)) != 0)
+		return err;
+	if (path[0] != '\0')
+		index_store(s, cache_dir, path, st.st_size, mtime_ns);
+	return 0;
+}
