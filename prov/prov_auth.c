@@ -13,13 +13,35 @@
 
 enum { HEX_MAX = TLS_HASH_MAX * 2 + 1, CNONCE_BYTES = 16 };
 
+/* param_value reads what is behind the equals sign; NULL if it is malformed,
+ * else where it ends. */
+static const char *
+param_value(const char *p, const char *end, char *value, size_t size)
+{
+	size_t n = 0;
+	bool quoted = p < end && *p == '"';
+
+	p += quoted;
+	for (; p < end && (quoted ? *p != '"' : *p != ','); p++) {
+		if (quoted && *p == '\\' && p + 1 < end)
+			p++;
+		if (n + 1 >= size)
+			return NULL;
+		value[n++] = *p;
+	}
+	if (quoted && p == end)
+		return NULL;
+	while (!quoted && n > 0 && isspace((unsigned char)value[n - 1]))
+		n--;
+	value[n] = '\0';
+	return p + quoted;
+}
+
 /* param_next takes `name=value` or `name="value"` off `*rest`. */
 static bool
 param_next(struct slice *rest, struct slice *name, char *value, size_t size)
 {
 	const char *p = rest->p, *end = rest->p + rest->n;
-	size_t n = 0;
-	bool quoted;
 
 	while (p < end && (*p == ',' || isspace((unsigned char)*p)))
 		p++;
@@ -32,22 +54,9 @@ param_next(struct slice *rest, struct slice *name, char *value, size_t size)
 		return false;
 	for (p++; p < end && isspace((unsigned char)*p); p++)
 		continue;
-	quoted = p < end && *p == '"';
-	p += quoted;
-	for (; p < end && (quoted ? *p != '"' : *p != ','); p++) {
-		if (quoted && *p == '\\' && p + 1 < end)
-			p++;
-		if (n + 1 >= size)
-			return false;
-		value[n++] = *p;
-	}
-	if (quoted && p++ == end)
+	if ((p = param_value(p, end, value, size)) == NULL)
 		return false;
-	while (!quoted && n > 0 && isspace((unsigned char)value[n - 1]))
-		n--;
-	value[n] = '\0';
-	*rest = (struct slice){ p < end ? p : end,
-		p < end ? (size_t)(end - p) : 0 };
+	*rest = (struct slice){ p, (size_t)(end - p) };
 	return true;
 }
 

@@ -310,7 +310,6 @@ on_page(struct prov_run *r, const struct prov_http_result *h)
 	struct prov_file_report *f = &r->report.files[r->file];
 
 	f->bytes = h->body.n;
-	f->state = PROV_FS_REFUSED;
 	prov_problems_add(&r->report.problems, f->name, 0, 0, true,
 	    "this is not a configuration: the server calls it %s (%zu bytes)",
 	    esc(h->content_type), h->body.n);
@@ -394,6 +393,8 @@ on_http(const struct prov_http_result *h, void *arg)
 	f->http_status = h->status;
 	if (h->verdict != NULL)
 		r->report.verdict = *h->verdict;
+	if (h->status != 0)
+		f->state = PROV_FS_REFUSED; /* until it turns out well */
 	if (h->date[0] != '\0')
 		memcpy(r->report.date, h->date, sizeof(r->report.date));
 	if (h->err != 0) {

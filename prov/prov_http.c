@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -259,13 +262,32 @@ on_tls(struct tls_conn *c, enum tls_event ev, int err, void *arg)
 		verdict_keep(arg, c);
 }
 
-/* tcp_failed: was nothing reached at this address? */
+/* tcp_failed: was nothing reached at this address?  The verdict knows; of a
+ * plain socket evhttp tells of no error where the connection failed. */
 static bool
 tcp_failed(const struct prov_http *h)
 {
-	if (h->o.headers || h->o.failed)
+	if (h->o.headers)
 		return false;
-	return !h->secure || h->verdict == NULL || h->verdict->tcp_us < 0;
+	if (h->secure)
+		return h->verdict == NULL || h->verdict->tcp_us < 0;
+	return !h->o.failed;
+}
+
+/* connect_errno guesses why a plain socket did not connect: evhttp shuts it
+ * down before it calls, which may overwrite the reason.  TLS connections have
+ * it in the verdict. */
+static int
+connect_errno(int sys)
+{
+	switch (sys) {
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+	case ETIMEDOUT:
+		return sys;
+	default:
+		return ECONNREFUSED;
+	}
 }
 
 /* conn_error turns what was noted into one of our codes. */
@@ -278,12 +300,12 @@ conn_error(const struct prov_http *h)
 		return E_PROV_TRUNCATED;
 	if (h->verdict != NULL && h->verdict->err != 0)
 		return h->verdict->err;
+	if (tcp_failed(h))
+		return connect_errno(h->o.sys);
 	if (h->o.failed && h->o.error == EVREQ_HTTP_TIMEOUT)
 		return ETIMEDOUT;
 	if (h->o.failed && h->o.error == EVREQ_HTTP_INVALID_HEADER)
 		return E_PARSE;
-	if (tcp_failed(h))
-		return h->o.sys != 0 ? h->o.sys : ECONNREFUSED;
 	return E_CLOSED;
 }
 
@@ -364,6 +386,18 @@ request_new(struct prov_http *h)
 	return req;
 }
 
+/* nodelay: a request must not wait for an acknowledgement (design 2). */
+static void
+nodelay(int fd)
+{
+	int on = 1;
+
+	if (fd >= 0)
+		ignore_err(
+		    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)),
+		    "it is slower without");
+}
+
 /* conn_open makes connection and request; what fails later is called back. */
 static int
 conn_open(struct prov_http *h)
@@ -391,6 +425,8 @@ conn_open(struct prov_http *h)
 		return ENOMEM;
 	if (evhttp_make_request(h->conn, req, EVHTTP_REQ_GET, h->path) != 0)
 		return ENOMEM; /* it took the request all the same */
+	if (!h->secure)
+		nodelay(bufferevent_getfd(h->stream));
 	if (h->secure && !h->o.done)
 		bufferevent_enable(h->stream, STREAM_READ);
 	return 0;

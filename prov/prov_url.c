@@ -61,7 +61,7 @@ url_print(const struct url *u, char *out, size_t size)
 bool
 url_same_host(const struct url *a, const struct url *b)
 {
-	return strcasecmp(a->host, b->host) == 0 && a->port == b->port;
+	return strcasecmp(a->host, b->host) == 0;
 }
 
 /* is_url_text: printable ASCII, so that it cannot split a request. */

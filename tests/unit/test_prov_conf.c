@@ -51,126 +51,120 @@ parse(struct slice text, int flags, struct prov_problems *pr, struct got *g)
 
 #define P PROVISIONED
 
+static const struct {
+	const char *why, *text;
+	int flags, want;
+	const char *got;           /* settings delivered */
+	unsigned int line, column; /* of the first problem */
+	const char *problem;       /* part of it; NULL: none */
+} files[] = {
+	{ "good", "sip.proxy = a.example\nsip.regexp=60\n", P, 0,
+	    "1 sip.proxy=a.example;2 sip.regexp=60;", 0, 0, NULL },
+	{ "CRLF", "# x\r\nsip.proxy = a.example\r\n", P, 0,
+	    "2 sip.proxy=a.example;", 0, 0, NULL },
+	{ "BOM", "\xef\xbb\xbfsip.proxy = a\n", P, 0, "1 sip.proxy=a;", 0, 0,
+	    NULL },
+	{ "no newline at the end", "sip.proxy=a", P, 0, "1 sip.proxy=a;", 0, 0,
+	    NULL },
+	{ "spaces", "  \t sip.proxy\t=  a  \n\n \t\n", P, 0, "1 sip.proxy=a;",
+	    0, 0, NULL },
+	{ "indented comment", "  # sip.proxy = b\nsip.proxy=a\n", P, 0,
+	    "2 sip.proxy=a;", 0, 0, NULL },
+	{ "# after a value is value", "sip.u1.pwd = a # b\n", P, 0,
+	    "1 sip.u1.pwd=a # b;", 0, 0, NULL },
+	{ "= in a value", "sip.u1.pwd = a=b=\n", P, 0, "1 sip.u1.pwd=a=b=;", 0,
+	    0, NULL },
+	{ "trailing comma", "audio.codecs = pcmu,opus,\n", P, 0,
+	    "1 audio.codecs=pcmu,opus;", 0, 0, NULL },
+	{ "empty value", "sip.obproxy =\n", P, 0, "1 sip.obproxy=;", 0, 0,
+	    NULL },
+	{ "empty sip.srtp", "sip.srtp =\n", P, 0, "1 sip.srtp=disabled;", 0, 0,
+	    NULL },
+	{ "alias", "prov.download.cert = 1\n", P, 0, "1 prov.tls.verify=1;", 0,
+	    0, NULL },
+	{ "macro", "sip.u1.dname = x-$MAC$\n", P, 0, "1 sip.u1.dname=x-$MAC$;",
+	    0, 0, NULL },
+	{ "unknown key warns", "sip.proxy=a\n sip.prxoy = b\n", P, 0,
+	    "1 sip.proxy=a;", 2, 2,
+	    "unknown key sip.prxoy, did you mean sip.proxy?" },
+	{ "unknown key, strict", "sip.prxoy = b\n", STRICT, E_PROV_CONF, "", 1,
+	    1, "did you mean sip.proxy?" },
+	{ "duplicate warns, the later counts", "sip.proxy=a\nsip.proxy=b\n", P,
+	    0, "1 sip.proxy=a;2 sip.proxy=b;", 2, 1,
+	    "sip.proxy was set in line 1 already" },
+	{ "duplicate by alias", "prov.tls.verify=1\nprov.download.cert=1\n",
+	    STRICT, E_PROV_CONF, "1 prov.tls.verify=1;", 2, 1, "line 1" },
+	{ "other index is no duplicate",
+	    "sip.alert1.user=a\nsip.alert2.user=a\n", STRICT, 0,
+	    "1 sip.alert1.user=a;2 sip.alert2.user=a;", 1, 1,
+	    "without effect in this version (2 keys)" },
+	{ "bad value", "#\nsip.transp = \"sctp\"\n", P, E_PROV_CONF, "", 2, 14,
+	    "\\x22sctp\\x22\" for sip.transp is not permitted "
+	    "(permitted: tls|tcp|udp|auto)" },
+	{ "bad value, lenient", "sip.transp = x\nsip.proxy=a\n", P | LENIENT, 0,
+	    "2 sip.proxy=a;", 1, 14, "left out" },
+	{ "bad value where the range is a guess",
+	    "sip.regexp = 1\nsip.proxy=a\n", P, 0, "2 sip.proxy=a;", 1, 14,
+	    "left out" },
+	{ "bad value after macro", "sip.regexp = $MAC$\n", P, 0, "", 1, 14,
+	    "not a whole number" },
+	{ "no =", "sip.proxy=a\n  sip.proxy a\n", P, E_PROV_CONF,
+	    "1 sip.proxy=a;", 2, 3, "expected \"key = value\"" },
+	{ "no key", "sip.proxy=a\n = b\n", P, E_PROV_CONF, "1 sip.proxy=a;", 2,
+	    2, "no key" },
+	{ "bad key", "sip.proxy=a\nsip proxy = b\n", P, E_PROV_CONF,
+	    "1 sip.proxy=a;", 2, 4, "cannot be part of a key" },
+	{ "local key in a provisioned file", "prov.weaken = 1\n", P, 0,
+	    "1 prov.weaken=1;", 1, 1, "can only be set locally" },
+	{ "hardware we lack", "io.relayout = 0\nsip.proxy=a\n", P, 0,
+	    "1 io.relayout=0;2 sip.proxy=a;", 1, 1,
+	    "not applicable here (1 key): io.relayout" },
+	{ "comments only, local", "# nothing\n", STRICT, 0, "", 0, 0, NULL },
+	{ "empty, local", "", STRICT, 0, "", 0, 0, NULL },
+	{ "comments only, provisioned", "# nothing\n", P, E_PROV_NOT_CONF, "",
+	    0, 0, "no line of it" },
+	{ "empty, provisioned", "", P, E_PROV_NOT_CONF, "", 0, 0, "(0 bytes)" },
+	{ "HTML", "\n<!DOCTYPE html>\n<html></html>\n", P, E_PROV_NOT_CONF, "",
+	    0, 0, "an HTML page (31 bytes" },
+	{ "XML", "<?xml version=\"1.0\"?>", P, E_PROV_NOT_CONF, "", 0, 0,
+	    "XML (21 bytes" },
+	{ "JSON", "{\"sip.proxy\": \"a\"}", P, E_PROV_NOT_CONF, "", 0, 0,
+	    "JSON (18 bytes" },
+	{ "PEM", "-----BEGIN CERTIFICATE-----\n", P, E_PROV_NOT_CONF, "", 0, 0,
+	    "PEM" },
+	{ "UTF-16 with a mark", "\xff\xfes", P, E_PROV_NOT_CONF, "", 0, 0,
+	    "UTF-16" },
+	{ "control character", "sip.proxy=a\nsip\x01proxy=b\n", P,
+	    E_PROV_NOT_CONF, "", 2, 4,
+	    "binary data (24 bytes, byte 16 is 0x01)" },
+	{ "gzip", "\x1f\x8b\x08", P, E_PROV_NOT_CONF, "", 0, 0, "gzip" },
+	{ "prose", "Not found\n", P, E_PROV_NOT_CONF, "", 1, 1, "expected" },
+};
+
 static void
 reads_files_and_places_problems(void **state)
 {
-	static const struct {
-		const char *why, *text;
-		int flags, want;
-		const char *got;           /* settings delivered */
-		unsigned int line, column; /* of the first problem */
-		const char *problem;       /* part of it; NULL: none */
-	} v[] = {
-		{ "good", "sip.proxy = a.example\nsip.regexp=60\n", P, 0,
-		    "1 sip.proxy=a.example;2 sip.regexp=60;", 0, 0, NULL },
-		{ "CRLF", "# x\r\nsip.proxy = a.example\r\n", P, 0,
-		    "2 sip.proxy=a.example;", 0, 0, NULL },
-		{ "BOM", "\xef\xbb\xbfsip.proxy = a\n", P, 0, "1 sip.proxy=a;",
-		    0, 0, NULL },
-		{ "no newline at the end", "sip.proxy=a", P, 0,
-		    "1 sip.proxy=a;", 0, 0, NULL },
-		{ "spaces", "  \t sip.proxy\t=  a  \n\n \t\n", P, 0,
-		    "1 sip.proxy=a;", 0, 0, NULL },
-		{ "indented comment", "  # sip.proxy = b\nsip.proxy=a\n", P, 0,
-		    "2 sip.proxy=a;", 0, 0, NULL },
-		{ "# after a value is value", "sip.u1.pwd = a # b\n", P, 0,
-		    "1 sip.u1.pwd=a # b;", 0, 0, NULL },
-		{ "= in a value", "sip.u1.pwd = a=b=\n", P, 0,
-		    "1 sip.u1.pwd=a=b=;", 0, 0, NULL },
-		{ "trailing comma", "audio.codecs = pcmu,opus,\n", P, 0,
-		    "1 audio.codecs=pcmu,opus;", 0, 0, NULL },
-		{ "empty value", "sip.obproxy =\n", P, 0, "1 sip.obproxy=;", 0,
-		    0, NULL },
-		{ "empty sip.srtp", "sip.srtp =\n", P, 0,
-		    "1 sip.srtp=disabled;", 0, 0, NULL },
-		{ "alias", "prov.download.cert = 1\n", P, 0,
-		    "1 prov.tls.verify=1;", 0, 0, NULL },
-		{ "macro", "sip.u1.dname = x-$MAC$\n", P, 0,
-		    "1 sip.u1.dname=x-$MAC$;", 0, 0, NULL },
-		{ "unknown key warns", "sip.proxy=a\n sip.prxoy = b\n", P, 0,
-		    "1 sip.proxy=a;", 2, 2,
-		    "unknown key sip.prxoy, did you mean sip.proxy?" },
-		{ "unknown key, strict", "sip.prxoy = b\n", STRICT, E_PROV_CONF,
-		    "", 1, 1, "did you mean sip.proxy?" },
-		{ "duplicate warns, the later counts",
-		    "sip.proxy=a\nsip.proxy=b\n", P, 0,
-		    "1 sip.proxy=a;2 sip.proxy=b;", 2, 1,
-		    "sip.proxy was set in line 1 already" },
-		{ "duplicate by alias",
-		    "prov.tls.verify=1\nprov.download.cert=1\n", STRICT,
-		    E_PROV_CONF, "1 prov.tls.verify=1;", 2, 1, "line 1" },
-		{ "other index is no duplicate",
-		    "sip.alert1.user=a\nsip.alert2.user=a\n", STRICT, 0,
-		    "1 sip.alert1.user=a;2 sip.alert2.user=a;", 1, 1,
-		    "without effect in this version (2 keys)" },
-		{ "bad value", "#\nsip.transp = \"sctp\"\n", P, E_PROV_CONF, "",
-		    2, 14,
-		    "\\x22sctp\\x22\" for sip.transp is not permitted "
-		    "(permitted: tls|tcp|udp|auto)" },
-		{ "bad value, lenient", "sip.transp = x\nsip.proxy=a\n",
-		    P | LENIENT, 0, "2 sip.proxy=a;", 1, 14, "left out" },
-		{ "bad value where the range is a guess",
-		    "sip.regexp = 1\nsip.proxy=a\n", P, 0, "2 sip.proxy=a;", 1,
-		    14, "left out" },
-		{ "bad value after macro", "sip.regexp = $MAC$\n", P, 0, "", 1,
-		    14, "not a whole number" },
-		{ "no =", "sip.proxy=a\n  sip.proxy a\n", P, E_PROV_CONF,
-		    "1 sip.proxy=a;", 2, 3, "expected \"key = value\"" },
-		{ "no key", "sip.proxy=a\n = b\n", P, E_PROV_CONF,
-		    "1 sip.proxy=a;", 2, 2, "no key" },
-		{ "bad key", "sip.proxy=a\nsip proxy = b\n", P, E_PROV_CONF,
-		    "1 sip.proxy=a;", 2, 4, "cannot be part of a key" },
-		{ "local key in a provisioned file", "prov.weaken = 1\n", P, 0,
-		    "1 prov.weaken=1;", 1, 1, "can only be set locally" },
-		{ "hardware we lack", "io.relayout = 0\nsip.proxy=a\n", P, 0,
-		    "1 io.relayout=0;2 sip.proxy=a;", 1, 1,
-		    "not applicable here (1 key): io.relayout" },
-		{ "comments only, local", "# nothing\n", STRICT, 0, "", 0, 0,
-		    NULL },
-		{ "empty, local", "", STRICT, 0, "", 0, 0, NULL },
-		{ "comments only, provisioned", "# nothing\n", P,
-		    E_PROV_NOT_CONF, "", 0, 0, "no line of it" },
-		{ "empty, provisioned", "", P, E_PROV_NOT_CONF, "", 0, 0,
-		    "(0 bytes)" },
-		{ "HTML", "\n<!DOCTYPE html>\n<html></html>\n", P,
-		    E_PROV_NOT_CONF, "", 0, 0, "an HTML page (31 bytes" },
-		{ "XML", "<?xml version=\"1.0\"?>", P, E_PROV_NOT_CONF, "", 0,
-		    0, "XML (21 bytes" },
-		{ "JSON", "{\"sip.proxy\": \"a\"}", P, E_PROV_NOT_CONF, "", 0,
-		    0, "JSON (18 bytes" },
-		{ "PEM", "-----BEGIN CERTIFICATE-----\n", P, E_PROV_NOT_CONF,
-		    "", 0, 0, "PEM" },
-		{ "UTF-16 with a mark", "\xff\xfes", P, E_PROV_NOT_CONF, "", 0,
-		    0, "UTF-16" },
-		{ "control character", "sip.proxy=a\nsip\x01proxy=b\n", P,
-		    E_PROV_NOT_CONF, "", 2, 4,
-		    "binary data (24 bytes, byte 16 is 0x01)" },
-		{ "gzip", "\x1f\x8b\x08", P, E_PROV_NOT_CONF, "", 0, 0,
-		    "gzip" },
-		{ "prose", "Not found\n", P, E_PROV_NOT_CONF, "", 1, 1,
-		    "expected" },
-	};
 	struct prov_problems pr = { 0 };
 	struct got g;
 	int err;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-		err = parse(slice_of(v[i].text), v[i].flags, &pr, &g);
-		if (err != v[i].want)
-			fail_msg("%s: got %d: %s", v[i].why, err,
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		err = parse(slice_of(files[i].text), files[i].flags, &pr, &g);
+		if (err != files[i].want)
+			fail_msg("%s: got %d: %s", files[i].why, err,
 			    pr.n > 0 ? pr.v[0].text : "no problem");
-		if (strcmp(g.text, v[i].got) != 0)
-			fail_msg("%s: delivered %s", v[i].why, g.text);
-		if ((pr.n > 0) != (v[i].problem != NULL))
-			fail_msg("%s: %zu problems: %s", v[i].why, pr.n,
+		if (strcmp(g.text, files[i].got) != 0)
+			fail_msg("%s: delivered %s", files[i].why, g.text);
+		if ((pr.n > 0) != (files[i].problem != NULL))
+			fail_msg("%s: %zu problems: %s", files[i].why, pr.n,
 			    pr.n > 0 ? pr.v[0].text : "");
 		if (pr.n > 0 &&
-		    (pr.v[0].line != v[i].line ||
-			pr.v[0].column != v[i].column ||
-			strstr(pr.v[0].text, v[i].problem) == NULL ||
+		    (pr.v[0].line != files[i].line ||
+			pr.v[0].column != files[i].column ||
+			strstr(pr.v[0].text, files[i].problem) == NULL ||
 			strcmp(pr.v[0].file, "test.conf") != 0))
-			fail_msg("%s: %u:%u %s", v[i].why, pr.v[0].line,
+			fail_msg("%s: %u:%u %s", files[i].why, pr.v[0].line,
 			    pr.v[0].column, pr.v[0].text);
 		prov_problems_clear(&pr);
 	}

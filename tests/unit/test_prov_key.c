@@ -123,117 +123,118 @@ suggests_the_nearest_name(void **state)
 	}
 }
 
+static const struct {
+	const char *key, *value, *want;
+} values[] = {
+	{ "prov.use", "on", "1" },
+	{ "prov.use", "False", "0" },
+	{ "prov.use", "YES", "1" },
+	{ "prov.use", "2", NULL },
+	{ "prov.use", "", "" },
+	{ "sip.regexp", "3600", "3600" },
+	{ "sip.regexp", " 060 ", "60" },
+	{ "sip.regexp", "59", NULL },
+	{ "sip.regexp", "604801", NULL },
+	{ "sip.regexp", "1h", NULL },
+	{ "sip.regexp", "99999999999999999999", NULL },
+	{ "sip.transp", "TLS", "tls" },
+	{ "sip.transp", "sctp", NULL },
+	{ "sip.srtp", "Standard", "standard" },
+	{ "sip.srtp", "", "disabled" },
+	{ "sip.srtp", "on", NULL },
+	{ "sip.srtp.suite", "AES_CM_128_HMAC_SHA1_80",
+	    "aes_cm_128_hmac_sha1_80" },
+	{ "sip.srtp.suite", "AEAD_AES_256_GCM, aes_cm_128_hmac_sha1_32",
+	    "aead_aes_256_gcm,aes_cm_128_hmac_sha1_32" },
+	{ "sip.srtp.suite", "f8_128", NULL },
+	{ "audio.codecs", "PCMA,opus,", "pcma,opus" },
+	{ "audio.codecs", ",", "" },
+	{ "audio.codecs", "g729", NULL },
+	{ "mcast.rx.zones", "1,8,9,", "1,8,9" },
+	{ "mcast.rx.zones", "51", NULL },
+	{ "sip.tls.trust", "trusted,builtin", "trusted+builtin" },
+	{ "sip.tls.trust", "Builtin+SIPtrusted", "builtin+siptrusted" },
+	{ "sip.tls.trust", "all", NULL },
+	{ "sip.tls.allow", "no-san, SHA1", "no-san,sha1" },
+	{ "sip.tls.min", "1.2", "1.2" },
+	{ "sip.tls.min", "1.4", NULL },
+	{ "sip.proxy", "sip.example.org", "sip.example.org" },
+	{ "sip.proxy", "sip.example.org:5061", "sip.example.org:5061" },
+	{ "sip.proxy", "[2001:db8::1]:5061", "[2001:db8::1]:5061" },
+	{ "sip.proxy", "2001:db8::1", "2001:db8::1" },
+	{ "sip.proxy", "192.0.2.1", "192.0.2.1" },
+	{ "sip.proxy", "sip.example.org:0", NULL },
+	{ "sip.proxy", "192.0.2.1:0", NULL },
+	{ "sip.proxy", "sip.example.org:70000", NULL },
+	{ "sip.proxy", "https://sip.example.org", NULL },
+	{ "sip.proxy", "two words", NULL },
+	{ "sip.proxy", "a..b", NULL },
+	{ "sip.listen.udp", "127.0.0.1:0", "127.0.0.1:0" },
+	{ "sip.listen.udp", "*:5060", "0.0.0.0:5060" },
+	{ "sip.listen.udp", "localhost:5060", "127.0.0.1:5060" },
+	{ "sip.listen.udp", "[::]:5060", "[::]:5060" },
+	{ "sip.listen.udp", "127.0.0.1:1", "127.0.0.1:1" },
+	{ "sip.listen.udp", "127.0.0.1", NULL },
+	{ "sip.listen.udp", "name:5060", NULL },
+	{ "net.sip.addr", "192.0.2.7", "192.0.2.7" },
+	{ "net.sip.addr", "192.0.2.7:5060", NULL },
+	{ "net.dns.servers", "192.0.2.1, [::1]:5353", "192.0.2.1,[::1]:5353" },
+	{ "net.dns.servers", "ns.example.org", NULL },
+	{ "sip.allow", "192.0.2.0/24,TLS:pbx.example.org,Any",
+	    "192.0.2.0/24,TLS:pbx.example.org,any" },
+	{ "sip.allow", "192.0.2.0/33", NULL },
+	{ "sip.allow", "tls:", NULL },
+	{ "audio.device", "alsa:default", "alsa:default" },
+	{ "audio.device", "wav:in.wav,out.wav", "wav:in.wav,out.wav" },
+	{ "audio.device", "tone:440", "tone:440" },
+	{ "audio.device", "tone:5", NULL },
+	{ "audio.device", "NULL", "null" },
+	{ "audio.device", "pulse", NULL },
+	{ "media.ports", "16384-16482", "16384-16482" },
+	{ "media.ports", "16482-16384", NULL },
+	{ "media.ports", "80-90", NULL },
+	{ "device.mac", "00:22:EE:11:22:33", "0022ee112233" },
+	{ "device.mac", "0022ee11223", NULL },
+	{ "log.level", "info,sip=debug", "info,sip=debug" },
+	{ "log.level", "info,nose=debug", NULL },
+	{ "log.level", "loud", NULL },
+	{ "audio.page.vol", "-18dB", "-18dB" },
+	{ "audio.page.vol", "-18 db", "-18dB" },
+	{ "audio.page.vol", "4", "-18dB" },
+	{ "audio.page.vol", "10", "0dB" },
+	{ "audio.page.vol", "-60dB", NULL },
+	{ "audio.page.vol", "loud", NULL },
+	{ "audio.page.mode", "Two-Way", "two-way" },
+	{ "sip.u1.dname", "  Hall \"A\" # 1 ", "Hall \"A\" # 1" },
+	{ "sip.u1.dname", "J\xc3\xb6rg", "J\xc3\xb6rg" },
+	{ "sip.u1.dname", "J\xf6rg", NULL },
+	{ "sip.u1.dname", "\xed\xa0\x80", NULL },
+	{ "sip.u1.dname", "a\tb", NULL },
+	{ "sip.u1.tls.verify", "", "" },
+};
+
 /* want NULL: refused, and `why` names the key. */
 static void
 judges_and_normalises_values(void **state)
 {
-	static const struct {
-		const char *key, *value, *want;
-	} v[] = {
-		{ "prov.use", "on", "1" },
-		{ "prov.use", "False", "0" },
-		{ "prov.use", "YES", "1" },
-		{ "prov.use", "2", NULL },
-		{ "prov.use", "", "" },
-		{ "sip.regexp", "3600", "3600" },
-		{ "sip.regexp", " 060 ", "60" },
-		{ "sip.regexp", "59", NULL },
-		{ "sip.regexp", "604801", NULL },
-		{ "sip.regexp", "1h", NULL },
-		{ "sip.regexp", "99999999999999999999", NULL },
-		{ "sip.transp", "TLS", "tls" },
-		{ "sip.transp", "sctp", NULL },
-		{ "sip.srtp", "Standard", "standard" },
-		{ "sip.srtp", "", "disabled" },
-		{ "sip.srtp", "on", NULL },
-		{ "sip.srtp.suite", "AES_CM_128_HMAC_SHA1_80",
-		    "aes_cm_128_hmac_sha1_80" },
-		{ "sip.srtp.suite", "AEAD_AES_256_GCM, aes_cm_128_hmac_sha1_32",
-		    "aead_aes_256_gcm,aes_cm_128_hmac_sha1_32" },
-		{ "sip.srtp.suite", "f8_128", NULL },
-		{ "audio.codecs", "PCMA,opus,", "pcma,opus" },
-		{ "audio.codecs", ",", "" },
-		{ "audio.codecs", "g729", NULL },
-		{ "mcast.rx.zones", "1,8,9,", "1,8,9" },
-		{ "mcast.rx.zones", "51", NULL },
-		{ "sip.tls.trust", "trusted,builtin", "trusted+builtin" },
-		{ "sip.tls.trust", "Builtin+SIPtrusted", "builtin+siptrusted" },
-		{ "sip.tls.trust", "all", NULL },
-		{ "sip.tls.allow", "no-san, SHA1", "no-san,sha1" },
-		{ "sip.tls.min", "1.2", "1.2" },
-		{ "sip.tls.min", "1.4", NULL },
-		{ "sip.proxy", "sip.example.org", "sip.example.org" },
-		{ "sip.proxy", "sip.example.org:5061", "sip.example.org:5061" },
-		{ "sip.proxy", "[2001:db8::1]:5061", "[2001:db8::1]:5061" },
-		{ "sip.proxy", "2001:db8::1", "2001:db8::1" },
-		{ "sip.proxy", "192.0.2.1", "192.0.2.1" },
-		{ "sip.proxy", "sip.example.org:0", NULL },
-		{ "sip.proxy", "192.0.2.1:0", NULL },
-		{ "sip.proxy", "sip.example.org:70000", NULL },
-		{ "sip.proxy", "https://sip.example.org", NULL },
-		{ "sip.proxy", "two words", NULL },
-		{ "sip.proxy", "a..b", NULL },
-		{ "sip.listen.udp", "127.0.0.1:0", "127.0.0.1:0" },
-		{ "sip.listen.udp", "*:5060", "0.0.0.0:5060" },
-		{ "sip.listen.udp", "localhost:5060", "127.0.0.1:5060" },
-		{ "sip.listen.udp", "[::]:5060", "[::]:5060" },
-		{ "sip.listen.udp", "127.0.0.1:1", "127.0.0.1:1" },
-		{ "sip.listen.udp", "127.0.0.1", NULL },
-		{ "sip.listen.udp", "name:5060", NULL },
-		{ "net.sip.addr", "192.0.2.7", "192.0.2.7" },
-		{ "net.sip.addr", "192.0.2.7:5060", NULL },
-		{ "net.dns.servers", "192.0.2.1, [::1]:5353",
-		    "192.0.2.1,[::1]:5353" },
-		{ "net.dns.servers", "ns.example.org", NULL },
-		{ "sip.allow", "192.0.2.0/24,TLS:pbx.example.org,Any",
-		    "192.0.2.0/24,TLS:pbx.example.org,any" },
-		{ "sip.allow", "192.0.2.0/33", NULL },
-		{ "sip.allow", "tls:", NULL },
-		{ "audio.device", "alsa:default", "alsa:default" },
-		{ "audio.device", "wav:in.wav,out.wav", "wav:in.wav,out.wav" },
-		{ "audio.device", "tone:440", "tone:440" },
-		{ "audio.device", "tone:5", NULL },
-		{ "audio.device", "NULL", "null" },
-		{ "audio.device", "pulse", NULL },
-		{ "media.ports", "16384-16482", "16384-16482" },
-		{ "media.ports", "16482-16384", NULL },
-		{ "media.ports", "80-90", NULL },
-		{ "device.mac", "00:22:EE:11:22:33", "0022ee112233" },
-		{ "device.mac", "0022ee11223", NULL },
-		{ "log.level", "info,sip=debug", "info,sip=debug" },
-		{ "log.level", "info,nose=debug", NULL },
-		{ "log.level", "loud", NULL },
-		{ "audio.page.vol", "-18dB", "-18dB" },
-		{ "audio.page.vol", "-18 db", "-18dB" },
-		{ "audio.page.vol", "4", "-18dB" },
-		{ "audio.page.vol", "10", "0dB" },
-		{ "audio.page.vol", "-60dB", NULL },
-		{ "audio.page.vol", "loud", NULL },
-		{ "audio.page.mode", "Two-Way", "two-way" },
-		{ "sip.u1.dname", "  Hall \"A\" # 1 ", "Hall \"A\" # 1" },
-		{ "sip.u1.dname", "J\xc3\xb6rg", "J\xc3\xb6rg" },
-		{ "sip.u1.dname", "J\xf6rg", NULL },
-		{ "sip.u1.dname", "\xed\xa0\x80", NULL },
-		{ "sip.u1.dname", "a\tb", NULL },
-		{ "sip.u1.tls.verify", "", "" },
-	};
 	char out[PROV_VALUE_MAX], why[280];
 	const struct prov_key *k;
 	int err;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-		k = prov_key_find(slice_of(v[i].key));
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		k = prov_key_find(slice_of(values[i].key));
 		assert_non_null(k);
-		err = prov_key_check(k, slice_of(v[i].value), out, sizeof(out),
-		    why, sizeof(why));
-		if (v[i].want != NULL && (err || strcmp(out, v[i].want) != 0))
-			fail_msg("%s = %s: %d %s", v[i].key, v[i].value, err,
-			    err ? why : out);
-		if (v[i].want == NULL &&
-		    (err != E_PROV_CONF || strstr(why, v[i].key) == NULL))
-			fail_msg(
-			    "%s = %s: %d %s", v[i].key, v[i].value, err, why);
+		err = prov_key_check(k, slice_of(values[i].value), out,
+		    sizeof(out), why, sizeof(why));
+		if (values[i].want != NULL &&
+		    (err || strcmp(out, values[i].want) != 0))
+			fail_msg("%s = %s: %d %s", values[i].key,
+			    values[i].value, err, err ? why : out);
+		if (values[i].want == NULL &&
+		    (err != E_PROV_CONF || strstr(why, values[i].key) == NULL))
+			fail_msg("%s = %s: %d %s", values[i].key,
+			    values[i].value, err, why);
 	}
 }
 
