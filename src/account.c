@@ -111,6 +111,7 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 {
 	const struct prov_store *s = ac->app->store;
 	const char *ka = prov_get(s, "sip.interop.ka.interval");
+	const char *outbound = prov_get(s, "sip.outbound");
 
 	memset(c, 0, sizeof(*c));
 	c->user = prov_get(s, "sip.u1.user");
@@ -129,8 +130,8 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 		c->keepalive_s =
 		    (unsigned int)prov_get_int(s, "sip.interop.ka.interval");
 	/* RFC 5626 where it is asked for; unset means: on for TLS. */
-	if (prov_is_set(s, "sip.outbound") ? prov_get_bool(s, "sip.outbound")
-					   : c->transport == SIPC_TLS) {
+	if (outbound[0] != '\0' ? strcmp(outbound, "1") == 0
+				: c->transport == SIPC_TLS) {
 		instance_of(ac->app->mac, instance, instance_size);
 		c->instance = instance;
 	}

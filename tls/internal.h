@@ -150,8 +150,8 @@ struct tls_env {
 	struct tls_slot slots[TLS_ID_MAX];
 	uint64_t generation; /* of trust and identities */
 	CRYPTO_BUFFER_POOL *pool; /* owned: equal certificates once */
-	TAILQ_HEAD(, tls_ctx) ctxs; /* most recently used first */
-	TAILQ_HEAD(, tls_sess) sessions;
+	TAILQ_HEAD(tls_ctx_list, tls_ctx) ctxs; /* most recently used first */
+	TAILQ_HEAD(tls_sess_list, tls_sess) sessions;
 	TAILQ_HEAD(, tls_kept) kept;
 	LIST_HEAD(, tls_conn) conns;
 	tls_verdict_cb *on_verdict;
@@ -184,6 +184,8 @@ struct tls_conn *tls_ctx_conn(const SSL *ssl);
 
 void tls_sess_key(struct tls_conn *c);
 void tls_sess_offer(struct tls_conn *c);
+/* tls_sess_forget: what was kept for this connection does not come back. */
+void tls_sess_forget(struct tls_conn *c);
 int tls_sess_store(struct tls_conn *c, SSL_SESSION *s);
 void tls_sess_clear(struct tls_env *e);
 
@@ -243,12 +245,12 @@ struct tls_conn {
 	struct deferred later;
 	int64_t start_us, tcp_us, up_us;
 	uint8_t sess_key[32];
+	enum tls_identity sess_shown; /* what the offered session had shown */
 	uint8_t first[64]; /* the first bytes of the peer */
 	size_t num_first;
 	unsigned int holds; /* callbacks of ours on the stack */
 	bool up, ended, dead, told;
-	bool paused, full, eof, waiting, shut, drained, clear_up;
-	bool judged; /* our verification ran and its result is in the record */
+	bool paused, full, eof, waiting, shut, clear_up;
 	int end_err; /* the reason once `ended` */
 	int wr_err;  /* errno of a write; what the peer said is read first */
 	struct tls_listen *listen; /* that accepted us, or NULL */
@@ -278,17 +280,22 @@ bool tls_hs_flush(struct tls_conn *c);
 
 /* ---- tls_conn.c ---- */
 
-/* tls_conn_accept takes over an accepted descriptor. */
+/* tls_conn_accept takes an accepted descriptor, on failure too. */
 MUST_CHECK int tls_conn_accept(struct tls_conn **out, struct tls_env *e,
     const struct tls_policy *policy, int fd, const struct addr *remote);
 /* tls_conn_begin_accept starts the handshake of an accepted connection. */
 void tls_conn_begin_accept(struct tls_conn *c);
+/* tls_conn_arm starts the deadline of connecting and handshake. */
+MUST_CHECK int tls_conn_arm(struct tls_conn *c);
+void tls_conn_nodelay(int fd);
+/* tls_conn_fill copies what the caller knows into the record. */
+void tls_conn_fill(struct tls_conn *c, const struct tls_conn_conf *conf);
 /* tls_conn_kill ends a connection from outside, as if its deadline passed. */
 void tls_conn_kill(struct tls_conn *c);
 
 /* ---- tls_bev.c, tls_listen.c ---- */
 
-void tls_bev_closed(struct tls_conn *c);
+void tls_bev_orphan(struct tls_conn *c);
 void tls_bev_expired(struct tls_conn *c);
 /* tls_listen_up hands an accepted connection over. */
 void tls_listen_up(struct tls_conn *c);

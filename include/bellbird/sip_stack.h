@@ -24,9 +24,9 @@ struct sip_call;
  */
 typedef int(sip_policy_cb)(const char *peer, struct tls_policy *out, void *arg);
 
-/* sip_call_in_cb: a new INVITE passed all checks (100 Trying is sent).  The
- * receiver becomes the owner of `call` and answers with sip_call_answer(), now
- * or later; see sip_call.h. */
+/* sip_call_in_cb: a new INVITE passed all checks.  The receiver becomes the
+ * owner of `call` with sip_call_own() and answers with sip_call_answer(), now
+ * or later (100 Trying is sent then); not owned it is answered 480. */
 typedef void(sip_call_in_cb)(struct sip_call *call, void *arg);
 /* sip_req_cb: a request that sipcore itself does not serve (REGISTER, NOTIFY,
  * MESSAGE..).  Return true if sip_req_reply() was or will be called. */

@@ -52,7 +52,7 @@ struct tls_conn;
 enum tls_event {
 	TLS_EV_UP,      /* connected; TLS: handshake and verification passed */
 	TLS_EV_DATA,    /* there is input: tls_conn_peek */
-	TLS_EV_DRAINED, /* all output went to the kernel */
+	TLS_EV_DRAINED, /* output that had to wait went to the kernel */
 	TLS_EV_CLOSED   /* the end; err says why; the object is freed after the callback returns */
 };
 /*

@@ -77,9 +77,10 @@ struct tls_policy {
 	bool cn, wildcard;
 	char name[TLS_NAME_MAX + 1]; /* whom we expect, and the SNI where it is a name; "" for listeners */
 	enum tls_identity identity;  /* resolved, never AUTO */
+	bool identity_auto; /* the CA names a server lists may choose again */
 	unsigned int allow;
-	int64_t verify_time_s;
-	uint32_t handshake_ms;
+	int64_t verify_time_s; /* 0: the clock at the time of the handshake */
+	uint32_t handshake_ms; /* connecting and the whole handshake */
 	char why[TLS_F_MAX][TLS_WHY_MAX];
 };
 

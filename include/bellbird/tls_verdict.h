@@ -40,6 +40,7 @@ struct tls_verdict {
 	bool ok;                  /* the handshake held all the policy asks */
 	bool confirmed;           /* an application byte arrived: our certificate held too */
 	bool resumed;
+	bool peer_verified; /* the peer's certificate holds: its names count */
 	uint16_t version;
 	char cipher[48], group[24], sigalg[32], alpn[16];
 	struct tls_cert_brief sent[TLS_CHAIN_MAX]; /* by the peer, in its order */

@@ -349,7 +349,8 @@ ctl_page_prov(struct buf *b, const struct jv *o)
 		lit(&p, "\n");
 	if (field(&p, "", r, "text"))
 		lit(&p, "\n");
-	field(&p, "class ", r, "class");
+	if (field(&p, "class ", r, "class"))
+		lit(&p, "\n");
 	if (field(&p, "server ", r, "server"))
 		lit(&p, "\n");
 	list = jv_get(r, "files");
@@ -394,8 +395,8 @@ ctl_page_explain(struct buf *b, const struct jv *o)
 		lit(&p, "\n");
 	field(&p, "  type ", o, "type");
 	field(&p, ", ", o, "range");
-	lit(&p, "; default ");
-	ctl_put_value(b, jv_get(o, "default"));
+	if (!field(&p, "; default ", o, "default"))
+		lit(&p, "; no default");
 	lit(&p, "\n");
 	for (size_t i = 0; i < jv_len(list); i++) {
 		const struct jv *l = jv_at(list, i);

@@ -65,6 +65,8 @@ struct client {
 	TAILQ_ENTRY(client) link;
 };
 
+TAILQ_HEAD(client_list, client);
+
 struct ctl_server {
 	struct loop *l; /* borrowed */
 	int fd;
@@ -76,7 +78,7 @@ struct ctl_server {
 	void *arg;
 	struct io accept;
 	struct timer pause;
-	TAILQ_HEAD(, client) clients;
+	struct client_list clients;
 	size_t num_clients;
 	struct req_list
 	    orphans; /* their client went; the reply is still owed */

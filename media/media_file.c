@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+/* A WAV file heard or written at the rate of the session: media_wav and a
+ * resampler between them. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <speex/speex_resampler.h>
+
+#include "internal.h"
+
+enum {
+	QUALITY = 5,  /* 11 us for 20 ms at 48 kHz; better is not heard */
+	CHUNK = 1024, /* samples converted at a time */
+	/* Reading: what may lie between file and session. */
+	PENDING_MAX = CHUNK
+};
+
+struct media_file {
+	struct media_wav *wav;           /* owned */
+	struct SpeexResamplerState_ *rs; /* owned; NULL: same rate */
+	unsigned int rate_hz;            /* of the session */
+	bool writing, at_end, failed;
+	int16_t *pending; /* owned: read from the file, not yet converted */
+	size_t num_pending;
+};
+
+/* Wraps a WAV file. */
+static int
+wrap(struct media_file **out, struct media_wav *w, bool writing)
+{
+	struct media_file *f;
+
+	if ((f = calloc(1, sizeof(*f))) == NULL) {
+		/* The caller still owns the descriptor. */
+		ignore_err(media_wav_release(w) < 0, "nothing to report");
+		return ENOMEM;
+	}
+	f->wav = w;
+	f->rate_hz = media_wav_rate(w);
+	f->writing = writing;
+	*out = f;
+	return 0;
+}
+
+int
+media_file_open(struct media_file **out, int fd)
+{
+	struct media_wav *w;
+	int err = media_wav_open_fd(&w, fd);
+
+	return err != 0 ? err : wrap(out, w, false);
+}
+
+int
+media_file_create(struct media_file **out, int fd, unsigned int rate_hz)
+{
+	struct media_wav *w;
+	int err = media_wav_create_fd(&w, fd, rate_hz);
+
+	return err != 0 ? err : wrap(out, w, true);
+}
+
+/* Frees all but the WAV file. */
+static void
+file_free(struct media_file *f)
+{
+	if (f->rs != NULL)
+		speex_resampler_destroy(f->rs);
+	free(f->pending);
+	free(f);
+}
+
+void
+media_file_close(struct media_file *f)
+{
+	if (f == NULL)
+		return;
+	media_wav_close(f->wav);
+	file_free(f);
+}
+
+void
+media_file_release(struct media_file *f)
+{
+	if (f == NULL)
+		return;
+	ignore_err(media_wav_release(f->wav) < 0, "the caller has it");
+	file_free(f);
+}
+
+int
+media_file_set_rate(struct media_file *f, unsigned int rate_hz)
+{
+	unsigned int file_hz = media_wav_rate(f->wav);
+	SpeexResamplerState *rs = NULL;
+	int err;
+
+	if (rate_hz == f->rate_hz)
+		return 0;
+	if (rate_hz != file_hz) {
+		rs = f->writing
+		    ? speex_resampler_init(1, rate_hz, file_hz, QUALITY, &err)
+		    : speex_resampler_init(1, file_hz, rate_hz, QUALITY, &err);
+		if (rs == NULL)
+			return ENOMEM;
+		ignore_err(speex_resampler_skip_zeros(rs), "always succeeds");
+		if (f->pending == NULL && !f->writing &&
+		    (f->pending = calloc(PENDING_MAX, sizeof(int16_t))) ==
+			NULL) {
+			speex_resampler_destroy(rs);
+			return ENOMEM;
+		}
+	}
+	if (f->rs != NULL)
+		speex_resampler_destroy(f->rs);
+	f->rs = rs;
+	f->rate_hz = rate_hz;
+	return 0;
+}
+
+/* Converts until `n` samples are there or the file has no more. */
+static size_t
+read_resampled(struct media_file *f, int16_t *pcm, size_t n)
+{
+	spx_uint32_t in, out;
+	size_t done = 0;
+
+	while (done < n) {
+		if (f->num_pending < PENDING_MAX && !f->at_end) {
+			f->num_pending +=
+			    media_wav_read(f->wav, f->pending + f->num_pending,
+				PENDING_MAX - f->num_pending);
+			f->at_end = f->num_pending < PENDING_MAX;
+		}
+		in = (spx_uint32_t)f->num_pending;
+		out = (spx_uint32_t)(n - done);
+		if (in == 0 ||
+		    speex_resampler_process_int(
+			f->rs, 0, f->pending, &in, pcm + done, &out) != 0)
+			break;
+		memmove(f->pending, f->pending + in,
+		    (f->num_pending - in) * sizeof(*pcm));
+		f->num_pending -= in;
+		done += out;
+		if (in == 0 && out == 0)
+			break;
+	}
+	return done;
+}
+
+bool
+media_file_read(struct media_file *f, int16_t *pcm, size_t n)
+{
+	size_t got;
+
+	assert(!f->writing);
+	got = f->rs != NULL ? read_resampled(f, pcm, n)
+			    : media_wav_read(f->wav, pcm, n);
+	memset(pcm + got, 0, (n - got) * sizeof(*pcm));
+	return got == n;
+}
+
+void
+media_file_write(struct media_file *f, const int16_t *pcm, size_t n)
+{
+	int16_t conv[CHUNK];
+	spx_uint32_t in, out;
+
+	assert(f->writing);
+	/* A full disk ends the recording, not the call. */
+	if (f->failed)
+		return;
+	if (f->rs == NULL) {
+		f->failed = media_wav_write(f->wav, pcm, n) != 0;
+		return;
+	}
+	while (n > 0) {
+		in = (spx_uint32_t)n;
+		out = CHUNK;
+		if (speex_resampler_process_int(
+			f->rs, 0, pcm, &in, conv, &out) != 0 ||
+		    (in == 0 && out == 0) ||
+		    media_wav_write(f->wav, conv, out) != 0) {
+			f->failed = true;
+			return;
+		}
+		pcm += in;
+		n -= in;
+	}
+}

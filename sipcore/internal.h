@@ -1,0 +1,693 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BELLBIRD_SIPCORE_INTERNAL_H
+#define BELLBIRD_SIPCORE_INTERNAL_H
+
+#include <sys/queue.h>
+
+#include "bellbird/buf.h"
+#include "bellbird/sip_auth.h"
+#include "bellbird/sip_call.h"
+#include "bellbird/sip_limits.h"
+#include "bellbird/sip_reg.h"
+#include "bellbird/sip_stack.h"
+#include "bellbird/udp.h"
+
+/* RFC 3261 table 4, in microseconds. */
+#define SIPC_MS    ((int64_t)1000)
+#define SIPC_S     ((int64_t)1000000)
+#define SIPC_T1    (500 * SIPC_MS)
+#define SIPC_T2    (4 * SIPC_S)
+#define SIPC_T4    (5 * SIPC_S)
+#define SIPC_T1X64 (64 * SIPC_T1) /* timers B, D, F, H, J, L, M */
+
+#define SIPC_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
+
+enum { SIPC_TAG_LEN = 16, SIPC_BRANCH_LEN = 31, SIPC_CALL_ID_LEN = 32 };
+
+/* ---- sip_hash.c: tables keyed by a secret hash (no flooding) ---- */
+
+struct sip_hnode {
+	struct sip_hnode *next;
+	uint64_t h;
+	bool in; /* is in a table */
+};
+struct sip_htab {
+	struct sip_hnode **v; /* owned array of borrowed nodes */
+	size_t cap, n;
+};
+MUST_CHECK int sip_htab_init(struct sip_htab *t);
+void sip_htab_clear(struct sip_htab *t);
+/* sip_htab_add cannot fail: a table that could not grow only gets slower. */
+void sip_htab_add(struct sip_htab *t, struct sip_hnode *n, uint64_t h);
+void sip_htab_del(struct sip_htab *t, struct sip_hnode *n);
+/* First and next node of exactly this hash, NULL at the end. */
+struct sip_hnode *sip_htab_first(const struct sip_htab *t, uint64_t h);
+struct sip_hnode *sip_hnode_next(const struct sip_hnode *n);
+#define SIP_OBJ(node, type, member) \
+	((type *)(void *)((char *)(node)-offsetof(type, member)))
+
+/* sip_hash is SipHash-2-4 over up to four parts (separated, so that "ab","c"
+ * and "a","bc" differ). */
+struct sip_hkey {
+	uint64_t k0, k1;
+};
+uint64_t sip_hash(
+    const struct sip_hkey *k, const struct slice *parts, size_t num_parts);
+
+/* ---- sip_frame.c: what is one message ---- */
+
+enum sip_frame_ev {
+	SIP_FRAME_MORE, /* wait for more bytes */
+	SIP_FRAME_MSG,  /* `n` bytes are one message */
+	SIP_FRAME_CRLF, /* stray line end, or a pong (RFC 5626 4.4.1) */
+	SIP_FRAME_PING, /* double CRLF: answer it */
+	SIP_FRAME_BAD   /* close the connection; `why` says it */
+};
+struct sip_frame {
+	bool pings;  /* we ping here: each CRLF counts for itself */
+	size_t seen; /* bytes of this message that hold no end of headers */
+	size_t need; /* its whole length once known, else 0 */
+	const char *why;
+};
+/* sip_frame_next looks at all unread input `in` and says what its first `*n`
+ * bytes are; the caller drains them.  Any split gives the same. */
+enum sip_frame_ev sip_frame_next(
+    struct sip_frame *f, struct slice in, size_t *n);
+/* sip_frame_datagram judges a datagram: `*n` bytes of it are the message. */
+MUST_CHECK int sip_frame_datagram(struct slice in, size_t *n, const char **why);
+
+/* ---- sip_uri.c ---- */
+
+struct sip_uri {
+	bool sips;
+	bool lr;
+	uint16_t port; /* 0: none */
+	int transport; /* enum sip_transport, -1: none given, -2: unknown */
+	char user[SIPC_USER_MAX + 1]; /* unescaped; no control characters */
+	char host[SIPC_HOST_MAX + 1]; /* without brackets */
+	char text[SIPC_URI_MAX + 1];  /* as given, without ?headers */
+};
+/* sip_uri_parse reads a sip: or sips: URI; E_PARSE for anything else. */
+MUST_CHECK int sip_uri_parse(struct sip_uri *u, struct slice s);
+/* sip_name_addr splits `"Name" <uri>;params` or `uri;params`. */
+struct sip_name_addr {
+	struct slice name, uri, params;
+};
+MUST_CHECK int sip_name_addr(struct sip_name_addr *out, struct slice s);
+/* sip_param finds `name` in ";a=b;c"; its value (may be empty) is unquoted. */
+bool sip_param(struct slice params, const char *name, struct slice *value);
+/* sip_list_next takes the next value of a comma list off `*rest`. */
+bool sip_list_next(struct slice *rest, struct slice *value);
+/* sip_list_has: is `word` among the values (any case)? */
+bool sip_list_has(struct slice list, const char *word);
+/* sip_user_put appends a user part, escaped (RFC 3261 25.1). */
+void sip_user_put(struct buf *b, const char *user);
+/* sip_host_port prints "1.2.3.4:5" or "[::1]:5". */
+void sip_host_port(const struct addr *a, char out[static ADDR_STR_MAX]);
+
+/* ---- sip_msg.c: one received message ---- */
+
+enum sip_hid {
+	SIPH_OTHER,
+	SIPH_VIA,
+	SIPH_FROM,
+	SIPH_TO,
+	SIPH_CALL_ID,
+	SIPH_CSEQ,
+	SIPH_MAX_FORWARDS,
+	SIPH_CONTACT,
+	SIPH_CONTENT_TYPE,
+	SIPH_CONTENT_LENGTH,
+	SIPH_CONTENT_ENCODING,
+	SIPH_ROUTE,
+	SIPH_RECORD_ROUTE,
+	SIPH_REQUIRE,
+	SIPH_PROXY_REQUIRE,
+	SIPH_SUPPORTED,
+	SIPH_ALLOW,
+	SIPH_EXPIRES,
+	SIPH_MIN_EXPIRES,
+	SIPH_RETRY_AFTER,
+	SIPH_SERVICE_ROUTE,
+	SIPH_SESSION_EXPIRES,
+	SIPH_MIN_SE,
+	SIPH_WWW_AUTH,
+	SIPH_PROXY_AUTH,
+	SIPH_AUTHORIZATION,
+	SIPH_FLOW_TIMER,
+	SIPH_WARNING,
+	SIPH_MAX
+};
+struct sip_hdr {
+	char *name;
+	char *value; /* unfolded, trimmed */
+	enum sip_hid id;
+};
+struct sip_msg {
+	bool is_req;
+	int code;     /* responses */
+	char *reason; /* responses */
+	char *method; /* that of CSeq in responses */
+	char *uri;    /* requests */
+	char *via;    /* the first Via field; may hold several values */
+	struct slice branch, sent_by, via_params;
+	char *from, *to, *call_id;
+	struct slice from_tag, to_tag;
+	struct slice from_uri, to_uri;
+	uint32_t cseq;
+	int max_forwards; /* -1: none */
+	struct slice body;
+	size_t num_hdrs;
+	struct sip_hdr hdrs[];
+};
+/* sip_msg_parse copies and reads a framed message; E_SIP_PARSE, ENOMEM. */
+MUST_CHECK int sip_msg_parse(struct sip_msg **out, struct slice in);
+void sip_msg_free(struct sip_msg *m);
+/* sip_msg_get returns the `i`-th field of that kind, or NULL. */
+const char *sip_msg_get(const struct sip_msg *m, enum sip_hid id, size_t i);
+const char *sip_msg_find(const struct sip_msg *m, const char *name, size_t i);
+struct slice sip_msg_hdr(const struct sip_msg *m, enum sip_hid id);
+/* sip_msg_has: is `word` in any of the comma lists of that kind? */
+bool sip_msg_has(const struct sip_msg *m, enum sip_hid id, const char *word);
+/* sip_msg_contact: the first Contact's URI; E_PARSE if absent or malformed. */
+MUST_CHECK int sip_msg_contact(const struct sip_msg *m, struct slice *uri);
+/* sip_msg_is_sdp: has it a body of type application/sdp? */
+bool sip_msg_is_sdp(const struct sip_msg *m);
+bool sip_msg_is(const struct sip_msg *m, const char *method);
+/* sip_msg_uint: value of a number field (parameters cut off); `other` if
+ * absent or not within 0..max. */
+int64_t sip_msg_uint(
+    const struct sip_msg *m, enum sip_hid id, int64_t max, int64_t other);
+
+/* ---- sip_write.c: messages to send ---- */
+
+/* sip_token writes `n` hex digits of randomness and a NUL. */
+void sip_token(char *out, size_t n);
+void sip_branch(char out[static SIPC_BRANCH_LEN + 1]);
+struct sip_rsp {
+	int code;
+	const char *reason;  /* NULL: the usual phrase */
+	const char *to_tag;  /* added if the request had none; NULL: none */
+	const char *headers; /* whole lines, or NULL */
+	const char *type;    /* of the body, or NULL */
+	struct slice body;
+	const char *server;      /* Server:, or NULL */
+	const struct addr *from; /* source of the request (RFC 3581) */
+};
+/* sip_write_response appends the answer to `req`. */
+void sip_write_response(
+    struct buf *b, const struct sip_msg *req, const struct sip_rsp *r);
+/* sip_write_body ends a message: Content-Type, Content-Length, body. */
+void sip_write_body(struct buf *b, const char *type, struct slice body);
+const char *sip_phrase(int code);
+/* sip_mask copies a message for people: no credentials, no keys. */
+void sip_mask(struct buf *out, struct slice msg);
+/* sip_clean: may this text be put into a header line? (no line ends) */
+bool sip_clean(const char *s);
+
+/* ---- sip_tp.c, sip_udp.c: flows ---- */
+
+struct sip_flow;
+enum sip_watch_ev { SIP_FLOW_UP, SIP_FLOW_DOWN };
+typedef void(sip_watch_cb)(enum sip_watch_ev ev, int err, void *arg);
+/* A watch tells its owner what becomes of a flow; `flow` is valid while it is
+ * not NULL.  On SIP_FLOW_DOWN it is NULL; `s->dying` is the flow then. */
+struct sip_watch {
+	struct sip_flow *flow;
+	LIST_ENTRY(sip_watch) link;
+	sip_watch_cb *cb; /* may be NULL */
+	void *arg;
+};
+void sip_watch_set(
+    struct sip_watch *w, struct sip_flow *f, sip_watch_cb *cb, void *arg);
+void sip_watch_clear(struct sip_watch *w);
+
+struct sip_sock {
+	LIST_ENTRY(sip_sock) link;
+	struct sip_stack *s;
+	struct udp *u; /* owned */
+	bool listener;
+};
+
+struct sip_flow {
+	struct sip_hnode by_id, by_peer;
+	TAILQ_ENTRY(sip_flow) link;
+	struct sip_stack *s;
+	uint64_t id;
+	enum sip_transport t;
+	bool up, outgoing;
+	unsigned int trusted;   /* registrations that run over it */
+	unsigned int allow_gen; /* of `allowed` */
+	bool allowed;           /* by sip.allow */
+	struct tls_conn *c;     /* owned; NULL on UDP */
+	struct sip_sock *sock;  /* borrowed; NULL on streams */
+	struct addr remote, local;
+	LIST_HEAD(, sip_watch) watches;
+	struct sip_frame frame;
+	struct timer timer; /* connecting, unfinished message, idle */
+	struct timer ping;
+	int64_t last_us;    /* a whole message, or anything useful */
+	int64_t partial_us; /* since when one is unfinished; 0: none */
+	int64_t keepalive_us, pinged_us;
+	bool pong_seen, pong_due;
+	struct deferred later; /* more input to read, or the end */
+	int fail_err;          /* != 0: the end is under way */
+};
+
+/* sip_flow_connect starts a connection; `w` hears UP or DOWN from the loop. */
+struct sip_flow_conf {
+	enum sip_transport t;
+	struct addr remote;
+	const char *host;
+	const struct tls_policy *policy;
+	int64_t dns_us;
+};
+MUST_CHECK int sip_flow_connect(struct sip_stack *s,
+    const struct sip_flow_conf *conf, struct sip_watch *w, sip_watch_cb *cb,
+    void *arg);
+/* sip_flow_udp finds or makes the flow to `remote`; `sock` NULL: choose. */
+MUST_CHECK int sip_flow_udp(struct sip_flow **out, struct sip_stack *s,
+    struct sip_sock *sock, const struct addr *remote);
+struct sip_flow *sip_flow_find_udp(const struct sip_stack *s,
+    const struct sip_sock *sock, const struct addr *remote);
+struct sip_flow *sip_flow_get(const struct sip_stack *s, uint64_t id);
+/* sip_flow_close ends it now; watchers hear DOWN before it returns. */
+void sip_flow_close(struct sip_flow *f, int err);
+/* sip_flow_fail ends it from the loop; nothing is sent over it any more. */
+void sip_flow_fail(struct sip_flow *f, int err);
+MUST_CHECK int sip_flow_send(struct sip_flow *f, const void *p, size_t n);
+/* sip_flow_keepalive pings each `us`, 0 stops it. */
+void sip_flow_keepalive(struct sip_flow *f, int64_t us);
+/* sip_flow_pong: a lone CRLF came, perhaps the pong that is due. */
+void sip_flow_pong(struct sip_flow *f);
+bool sip_flow_is_reliable(const struct sip_flow *f);
+const struct tls_verdict *sip_flow_verdict(const struct sip_flow *f);
+void sip_trace(struct sip_stack *s, bool sent, const struct sip_flow *f,
+    const struct addr *remote, struct slice msg);
+
+/* sip_flow_accept takes a connection to a listener (`arg`). */
+tls_accept_cb sip_flow_accept;
+
+MUST_CHECK int sip_sock_open(struct sip_sock **out, struct sip_stack *s,
+    const struct addr *local, bool listener);
+void sip_sock_free(struct sip_sock *k);
+
+/* ---- sip_stack.c, sip_dispatch.c, sip_allow.c ---- */
+
+struct sip_listener {
+	LIST_ENTRY(sip_listener) link;
+	struct sip_stack *s;
+	enum sip_transport t;
+	struct tls_listen *l;  /* owned; NULL on UDP */
+	struct sip_sock *sock; /* owned by the stack */
+};
+
+struct sip_allow; /* one element of sip.allow */
+
+struct sip_done;
+TAILQ_HEAD(sip_flows, sip_flow);
+TAILQ_HEAD(sip_dones, sip_done);
+
+struct sip_stack {
+	struct sip_stack_conf conf;
+	char *user_agent;  /* owned */
+	unsigned int hold; /* callbacks below us on the C stack */
+	bool dead;         /* freed inside one of them */
+	struct sip_hkey hkey;
+	uint8_t nonce_key[32];
+	struct sip_htab flow_ids, flow_peers, ctxns, reqs, dones, dlgs, merges;
+	struct sip_flows flows;
+	LIST_HEAD(, sip_listener) listeners;
+	LIST_HEAD(, sip_sock) socks;
+	LIST_HEAD(, sip_reg) regs;
+	LIST_HEAD(, sip_call) calls;
+	LIST_HEAD(, sip_ctxn) all_ctxns;
+	LIST_HEAD(, sip_req) all_reqs;
+	struct sip_dones done_ring;
+	size_t num_dones, done_bytes;
+	struct timer done_timer;
+	struct sip_flow *dying; /* its watchers are being told */
+	unsigned int num_calls; /* that have an owner */
+	unsigned int num_peers; /* UDP flows */
+	struct sip_call *fresh; /* the one just offered to conf.on_call */
+	uint64_t next_flow;
+	struct sip_allow *allow; /* owned list */
+	unsigned int allow_gen;
+	struct sip_stack_stats stats;
+};
+/* sip_hold keeps the struct (nothing in it) alive over callbacks; after
+ * sip_release the stack may be gone: false says so. */
+void sip_hold(struct sip_stack *s);
+bool sip_release(struct sip_stack *s);
+
+/* Where a message came from; `flow` NULL: an unknown UDP peer. */
+struct sip_src {
+	struct sip_flow *flow;
+	struct sip_sock *sock;
+	struct addr from;
+};
+/* sip_dispatch takes `m`.  It may free anything, the stack included. */
+void sip_dispatch(
+    struct sip_stack *s, const struct sip_src *src, struct sip_msg *m);
+/* sip_may_call: registered flow or sip.allow. */
+bool sip_may_call(struct sip_stack *s, const struct sip_src *src);
+void sip_allow_free(struct sip_allow *a);
+/* sip_reject answers without a transaction. */
+void sip_reject(struct sip_stack *s, const struct sip_src *src,
+    const struct sip_msg *m, int code, const char *headers);
+
+/* ---- sip_txn.c: client transactions ---- */
+
+struct sip_ctxn;
+/*
+ * sip_ctxn_cb: a response (it may be taken by setting `*rsp` to NULL), or
+ * `rsp` NULL and why there will be none.  Provisional ones leave the slot; with
+ * a final one or a failure it is NULL already.
+ */
+typedef void(sip_ctxn_cb)(struct sip_msg **rsp, int err, void *arg);
+struct sip_ctxn_conf {
+	struct sip_flow *flow;
+	const char *method;
+	const char *branch;
+	struct buf *msg; /* taken on success */
+	sip_ctxn_cb *cb; /* NULL: nobody cares */
+	void *arg;
+};
+MUST_CHECK int sip_ctxn_start(
+    struct sip_ctxn **slot, const struct sip_ctxn_conf *conf);
+/* sip_ctxn_detach lets it end by itself, unheard; the slot is cleared. */
+void sip_ctxn_detach(struct sip_ctxn **slot);
+void sip_ctxn_stop(struct sip_ctxn **slot); /* at once */
+void sip_ctxn_free(struct sip_ctxn *x);
+/* sip_ctxn_cancel sends CANCEL for an INVITE that had a provisional answer;
+ * else E_SIP_STATE. */
+MUST_CHECK int sip_ctxn_cancel(struct sip_ctxn *x);
+/* sip_ctxn_input takes a response; false if it belongs to none. */
+bool sip_ctxn_input(
+    struct sip_stack *s, const struct sip_src *src, struct sip_msg **rsp);
+
+/* ---- sip_req.c: server transactions; sip_done.c: finished ones ---- */
+
+struct sip_req {
+	struct sip_hnode node;
+	LIST_ENTRY(sip_req) link;
+	struct sip_stack *s;
+	struct sip_msg *msg; /* owned until taken */
+	struct sip_watch w;
+	struct addr from;
+	int64_t born_us;
+	bool invite;
+	char to_tag[SIPC_TAG_LEN + 1];
+	char *last; /* owned: provisional answer (UDP) */
+	size_t last_n;
+	struct sip_call *call; /* borrowed: who will answer, or NULL */
+};
+/* sip_req_key: hash of branch, sent-by and method (RFC 3261 17.2.3). */
+uint64_t sip_req_key(
+    const struct sip_stack *s, const struct sip_msg *m, const char *method);
+/* sip_req_new takes `*m` on success. */
+MUST_CHECK int sip_req_new(struct sip_req **out, struct sip_stack *s,
+    const struct sip_src *src, struct sip_msg **m);
+void sip_req_free(struct sip_req *r);
+struct sip_req *sip_req_find(const struct sip_stack *s, uint64_t key);
+/* sip_req_again answers a retransmission by what was said last. */
+void sip_req_again(struct sip_req *r);
+/* sip_req_send replies; the bytes of it go to `copy` if that is not NULL and
+ * the message is then the caller's (`*msg`). */
+MUST_CHECK int sip_req_send(struct sip_req *r, const struct sip_rsp *rsp,
+    struct buf *copy, struct sip_msg **msg);
+/* sip_req_flow_of: where it came from, NULL if that is gone. */
+struct sip_flow *sip_req_flow_of(const struct sip_req *r);
+
+/* sip_done_add keeps an answer sent over `f` (UDP) for the retransmissions of
+ * its request; empty: absorb only. */
+void sip_done_add(
+    const struct sip_req *r, struct sip_flow *f, int code, struct slice rsp);
+/* sip_done_input absorbs a retransmission or ACK; false if unknown. */
+bool sip_done_input(struct sip_stack *s, const struct sip_src *src,
+    const struct sip_msg *m, uint64_t key);
+void sip_dones_free(struct sip_stack *s);
+
+/* ---- sip_route.c ---- */
+
+struct sip_target {
+	enum sip_transport t;
+	struct addr a;
+};
+struct sip_route;
+typedef void(sip_route_cb)(int err, const struct sip_target *ts, size_t num_ts,
+    int64_t took_us, void *arg);
+struct sip_route_conf {
+	const char *host;
+	uint16_t port; /* 0: ask for SRV, then the default port */
+	enum sip_transport t;
+	sip_route_cb *cb;
+	void *arg;
+};
+/* sip_route_start resolves; the slot is cleared before `cb` runs. */
+MUST_CHECK int sip_route_start(struct sip_route **slot, struct sip_stack *s,
+    const struct sip_route_conf *conf);
+void sip_route_stop(struct sip_route **slot);
+
+/* ---- sip_auth.c: digest client ---- */
+
+struct sip_chal {
+	bool set, sess, qop, qop_int;
+	enum tls_hash_alg alg;
+	uint32_t nc;
+	unsigned int round; /* challenges answered since the last success */
+	char *realm, *nonce, *opaque; /* owned; raw inside of the quotes */
+	char cnonce[33];
+};
+/* Zero state is empty; [0] for 401, [1] for 407. */
+struct sip_auth {
+	struct sip_chal c[2];
+};
+void sip_auth_clear(struct sip_auth *a);
+/* sip_auth_take reads the challenges of a 401 or 407; E_SIP_AUTH if none can
+ * be used or the last answer was refused. */
+MUST_CHECK int sip_auth_take(
+    struct sip_auth *a, const struct sip_msg *rsp, bool allow_md5);
+void sip_auth_ok(struct sip_auth *a); /* the server accepted us */
+/* sip_auth_write appends what the challenges so far ask for. */
+MUST_CHECK int sip_auth_write(struct sip_auth *a, struct buf *b,
+    const struct sip_cred *cred, const char *method, const char *uri,
+    struct slice body);
+const char *sip_auth_alg(const struct sip_auth *a); /* "" if none */
+const char *sip_alg_name(enum tls_hash_alg alg);
+MUST_CHECK int sip_alg_parse(
+    const char *name, enum tls_hash_alg *alg, bool *sess);
+
+/* ---- sip_dlg.c ---- */
+
+struct sip_dlg {
+	struct sip_hnode node;
+	char *call_id;        /* owned, as all strings */
+	char *local, *remote; /* values of From and To in our requests */
+	char local_tag[SIPC_TAG_LEN + 1];
+	char *remote_tag;
+	char *target;  /* remote target URI */
+	char *routes;  /* whole Route lines with CRLF; NULL: none */
+	char *contact; /* our Contact value */
+	uint32_t lcseq, rcseq;
+	bool rcseq_set;
+	bool secure; /* set up on TLS: never on less */
+};
+void sip_dlg_clear(struct sip_stack *s, struct sip_dlg *d);
+uint64_t sip_dlg_hash(
+    const struct sip_stack *s, struct slice call_id, struct slice local_tag);
+/* sip_dlg_in: UAS side, from an INVITE; sip_dlg_out: from its 2xx. */
+MUST_CHECK int sip_dlg_in(
+    struct sip_dlg *d, const struct sip_msg *inv, const char *local_tag);
+MUST_CHECK int sip_dlg_out(struct sip_dlg *d, const struct sip_msg *rsp);
+/* sip_dlg_retarget takes the Contact of a re-INVITE, UPDATE or their 2xx. */
+void sip_dlg_retarget(struct sip_dlg *d, const struct sip_msg *m);
+bool sip_dlg_is(const struct sip_dlg *d, const struct sip_msg *m);
+/* sip_dlg_next: numeric address that requests go to on UDP, if known. */
+bool sip_dlg_next(const struct sip_dlg *d, struct addr *out);
+struct sip_dlg_req {
+	const char *method;
+	uint32_t cseq;
+	const char *headers; /* whole lines, or NULL */
+	const char *type;
+	struct slice body;
+	struct sip_flow *flow;
+	const char *branch;
+	struct sip_auth *auth; /* or NULL */
+	const struct sip_cred *cred;
+};
+MUST_CHECK int sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
+    const struct sip_dlg_req *q, struct buf *b);
+
+/* ---- sip_reg.c: what calls need to know of an account ---- */
+
+struct sip_flow *sip_reg_flow(const struct sip_reg *r); /* NULL: none */
+bool sip_reg_is_ok(const struct sip_reg *r);
+struct sip_reg *sip_reg_find(
+    const struct sip_stack *s, const struct sip_flow *f, const char *user);
+bool sip_reg_knows_user(
+    const struct sip_stack *s, const struct sip_flow *f, const char *user);
+/* Contact URI in <>, Route lines, From value, AOR parts. */
+const char *sip_reg_contact(const struct sip_reg *r);
+const char *sip_reg_routes(const struct sip_reg *r);
+const char *sip_reg_from(const struct sip_reg *r);
+const char *sip_reg_domain(const struct sip_reg *r);
+bool sip_reg_sips(const struct sip_reg *r);
+bool sip_reg_allow_md5(const struct sip_reg *r);
+void sip_reg_cred(const struct sip_reg *r, struct sip_cred *out);
+/* sip_reg_end_all: the stack ends. */
+void sip_reg_end_all(struct sip_stack *s);
+
+/* ---- sip_call*.c ---- */
+
+enum sip_call_state {
+	SIP_C_ROUTING,    /* out: resolving, connecting */
+	SIP_C_CALLING,    /* out: INVITE sent */
+	SIP_C_CANCELLING, /* out: CANCEL sent or waiting for a 1xx */
+	SIP_C_LATE,       /* out: 2xx with an offer, we owe the ACK */
+	SIP_C_INCOMING,   /* in: not answered yet */
+	SIP_C_ANSWERED,   /* in: 2xx sent, no ACK yet */
+	SIP_C_UP,
+	SIP_C_BYE, /* BYE sent or owed */
+	SIP_C_OVER
+};
+
+struct sip_call {
+	LIST_ENTRY(sip_call) link;
+	struct sip_stack *s;
+	struct sip_call **slot; /* of the owner; NULL: none (any more) */
+	sip_call_cb *cb;
+	void *arg;
+	enum sip_call_state state;
+	bool incoming, told, counted;
+	bool bye_due;    /* BYE as soon as the ACK came */
+	bool re_refresh; /* the re-INVITE or UPDATE is ours, not the owner's */
+	bool no_update;  /* the peer does not allow UPDATE */
+	bool offered;    /* the 2xx we sent holds an offer */
+	bool late;       /* our INVITE had no SDP */
+	int ring_code;   /* last 1xx we sent; 0: none */
+	struct sip_dlg dlg;
+	struct sip_hnode merge;
+	struct sip_reg *reg;   /* borrowed; NULL: direct */
+	struct sip_watch w;    /* the flow of the dialog */
+	struct sip_watch w2;   /* UDP: where its requests go, if elsewhere */
+	struct sip_msg *ref;   /* owned: INVITE received, or its 2xx */
+	struct sip_auth *auth; /* owned, made on demand */
+	struct sip_req *req;   /* INVITE or re-INVITE/UPDATE not yet answered */
+	struct sip_ctxn *inv;  /* our INVITE */
+	struct sip_ctxn *re;   /* our re-INVITE or UPDATE */
+	struct sip_ctxn *bye;
+	struct buf ok;  /* our 2xx until its ACK */
+	struct buf ack; /* our ACK, for retransmitted 2xx */
+	uint32_t ok_cseq, inv_cseq, ack_cseq;
+	int64_t retry_us, give_up_us; /* of `ok` */
+	struct timer timer;           /* 2xx again, late ACK, ringing */
+	struct timer deadline;        /* the owner must hear by then */
+	struct timer re_timer;        /* after 491 */
+	struct timer session;         /* RFC 4028 */
+	unsigned int session_s;
+	bool session_ours;
+	char *sdp; /* owned: our last offer or answer */
+	size_t sdp_n;
+	struct deferred later; /* tell ENDED from the loop */
+	int end_code, end_err;
+	bool end_by_peer;
+	char *id_esc, *remote_esc, *name_esc, *local_esc; /* owned */
+	char reason[96];
+	struct sip_call_setup *setup; /* owned; outgoing until answered */
+};
+
+/* What an outgoing call needs until it is answered. */
+struct sip_call_setup {
+	struct sip_uri uri;
+	char *headers, *from_user, *from_host;
+	sip_policy_cb *policy;
+	void *policy_arg;
+	struct sip_route *route;
+	struct sip_target targets[SIPC_TARGETS_MAX];
+	size_t num_targets, next;
+	int64_t dns_us;
+	int last_code; /* of a target that refused, else 0 */
+};
+
+MUST_CHECK int sip_call_new(struct sip_call **out, struct sip_stack *s);
+void sip_call_drop(struct sip_call *c); /* frees it */
+/* sip_call_rest: free it if nothing is under way any more. */
+void sip_call_rest(struct sip_call *c);
+/* sip_call_emit and sip_call_over run the owner's callback: last thing. */
+void sip_call_emit(struct sip_call *c, enum sip_call_event ev, int code,
+    const char *reason, struct slice sdp);
+void sip_call_over(struct sip_call *c);
+/* sip_call_over_later is the same from the loop. */
+void sip_call_over_later(struct sip_call *c);
+/* sip_call_end_set says how it ends; the first word counts. */
+void sip_call_end_set(
+    struct sip_call *c, int code, int err, bool by_peer, const char *reason);
+/* sip_call_way: the flow for a request in the dialog; E_CLOSED or
+ * E_SIP_INSECURE if there is none it may use. */
+MUST_CHECK int sip_call_way(struct sip_call *c, struct sip_flow **out);
+void sip_call_flow_set(struct sip_call *c, struct sip_flow *f);
+/* sip_call_peer_set: UDP, where the dialog's requests go from now on. */
+void sip_call_peer_set(struct sip_call *c);
+MUST_CHECK int sip_call_contact(
+    struct sip_call *c, const struct sip_flow *f, const char *user);
+MUST_CHECK int sip_call_names(struct sip_call *c);
+MUST_CHECK int sip_call_sdp_set(struct sip_call *c, struct slice sdp);
+void sip_call_index(struct sip_call *c); /* puts it into the tables */
+struct sip_call_rq {
+	const char *method;
+	const char *headers;
+	struct slice sdp;
+	sip_ctxn_cb *cb;
+};
+/* sip_call_request sends a request in the dialog with the next CSeq. */
+MUST_CHECK int sip_call_request(
+    struct sip_call *c, struct sip_ctxn **slot, const struct sip_call_rq *rq);
+/* sip_call_send_ack acknowledges the 2xx of CSeq c->ack_cseq. */
+MUST_CHECK int sip_call_send_ack(struct sip_call *c, struct slice sdp);
+/* sip_call_send_bye sends BYE; the end is told when it is answered. */
+void sip_call_send_bye(struct sip_call *c);
+/* sip_call_challenged takes a 401 or 407: 0 if it is worth another try. */
+MUST_CHECK int sip_call_challenged(
+    struct sip_call *c, const struct sip_msg *rsp);
+struct sip_auth *sip_call_auth(struct sip_call *c, struct sip_cred *cred);
+/* sip_call_answer_req answers c->req, which is gone then. */
+MUST_CHECK int sip_call_answer_req(
+    struct sip_call *c, int code, const char *reason, struct slice sdp);
+void sip_call_setup_free(struct sip_call_setup *u);
+void sip_call_next_target(struct sip_call *c, int err);
+/* sip_call_send_invite sends INVITE over c->w.flow. */
+MUST_CHECK int sip_call_send_invite(struct sip_call *c);
+sip_route_cb sip_call_on_route;
+
+/* What the dispatcher hands over. */
+void sip_call_invited(struct sip_stack *s, struct sip_req *r);
+void sip_call_on_cancel(struct sip_call *c);
+void sip_call_on_ack(struct sip_call *c, const struct sip_msg *m);
+void sip_call_on_bye(struct sip_call *c, struct sip_req *r);
+void sip_call_on_offer(struct sip_call *c, struct sip_req *r);
+/* sip_call_stray_2xx: a 2xx again, or of another branch. */
+void sip_call_stray_2xx(
+    struct sip_stack *s, struct sip_flow *f, const struct sip_msg *m);
+struct sip_call *sip_call_of(
+    const struct sip_stack *s, const struct sip_msg *m);
+bool sip_call_is_peer(struct sip_call *c, const struct sip_src *src);
+void sip_call_reg_gone(struct sip_stack *s, const struct sip_reg *r);
+
+/* sip_session.c (RFC 4028): header lines for a 2xx of ours; what a 2xx of the
+ * peer says; header lines for a request that offers again. */
+void sip_session_answer(
+    struct sip_call *c, const struct sip_msg *req, struct buf *headers);
+void sip_session_agree(struct sip_call *c, const struct sip_msg *rsp);
+void sip_session_ask(const struct sip_call *c, char *out, size_t size);
+void sip_session_start(struct sip_call *c);
+/* sip_call_refresh sends UPDATE or the same offer again. */
+MUST_CHECK int sip_call_refresh(struct sip_call *c);
+
+/* ---- sip_err.c ---- */
+
+/* sip_err_of_osip and sip_err_of_code: the fence for foreign results. */
+int sip_err_of_osip(int rc);
+int sip_err_of_code(int code);
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: ISC */
+#ifndef BELLBIRD_SIPCORE_REG_INTERNAL_H
+#define BELLBIRD_SIPCORE_REG_INTERNAL_H
+
+#include "internal.h"
+
+/* What the files sip_reg*.c share. */
+
+enum reg_failure {
+	REG_FAIL_NET,
+	REG_FAIL_TLS,
+	REG_FAIL_REFUSED,
+	REG_FAIL_KINDS
+};
+
+struct sip_reg {
+	LIST_ENTRY(sip_reg) link;
+	struct sip_reg **slot;
+	struct sip_stack *s;
+	sip_reg_cb *cb;
+	void *arg;
+	/* of the configuration, owned */
+	char *user, *domain, *auth_user, *password, *from, *instance;
+	char *host;      /* of the domain, without a port */
+	char *hop_host;  /* where we connect to */
+	char *hop_route; /* Route line of the outbound proxy, or NULL */
+	uint16_t hop_port;
+	enum sip_transport transport;
+	bool sips, allow_md5;
+	unsigned int expires_s;
+	int64_t keepalive_us;
+	sip_policy_cb *policy;
+	void *policy_arg;
+
+	enum sip_reg_state state;
+	bool told, unregistering, trusted;
+	int err, code;
+	char reason[96];
+	struct sip_route *route;
+	struct sip_target targets[SIPC_TARGETS_MAX];
+	size_t num_targets, next;
+	int64_t dns_us;
+	struct sip_watch w;
+	struct sip_ctxn *txn;
+	struct timer timer;
+	struct deferred later;
+	struct sip_auth auth;
+	char call_id[SIPC_CALL_ID_LEN + 1], tag[SIPC_TAG_LEN + 1];
+	uint32_t cseq;
+	char contact[256];     /* URI as last sent */
+	char old_contact[256]; /* to be withdrawn, "" if none */
+	struct addr public;    /* how the server sees us (UDP) */
+	unsigned int moves;    /* changes of it */
+	char *routes;          /* owned: hop_route and Service-Route lines */
+	unsigned int granted_s, fails[REG_FAIL_KINDS];
+	int64_t since_us, due_us, ok_us;
+	struct tls_verdict *kept; /* owned: of a connection that is gone */
+};
+
+MUST_CHECK int reg_conf_copy(
+    struct sip_reg *r, const struct sip_reg_conf *conf);
+/* reg_send sends REGISTER over the flow; the answer comes to the states. */
+MUST_CHECK int reg_send(struct sip_reg *r);
+/* reg_backoff_us counts a failure of the kind of r->err and says how long to
+ * wait now. */
+int64_t reg_backoff_us(struct sip_reg *r);
+/* Each of these is the last thing its caller does. */
+void reg_ok(struct sip_reg *r, unsigned int granted_s);
+void reg_gone(struct sip_reg *r);
+/* reg_flow_down: the flow is gone, or never came up. */
+void reg_flow_down(struct sip_reg *r, int err);
+void reg_fail(struct sip_reg *r, int err, const char *text, int64_t min_us);
+void reg_next_target(
+    struct sip_reg *r, int err, const char *text, int64_t min_us);
+
+#endif

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: ISC */
+/* Placing a call: judge and copy what the program wants, then set off. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+void
+sip_call_setup_free(struct sip_call_setup *u)
+{
+	if (u == NULL)
+		return;
+	sip_route_stop(&u->route);
+	free(u->headers);
+	free(u->from_user);
+	free(u->from_host);
+	free(u);
+}
+
+/* ---- the start ---- */
+
+/* The URI to call: as given, or the user part in the account's domain. */
+static int
+to_read(struct sip_call *c, const struct sip_call_conf *conf)
+{
+	struct slice to = slice_of(conf->to), scheme, rest;
+	struct buf b;
+	int err;
+
+	(void)slice_cut(to, ':', &scheme, &rest);
+	if (conf->reg == NULL || slice_case_is(scheme, "sip") ||
+	    slice_case_is(scheme, "sips")) {
+		if ((err = sip_uri_parse(&c->setup->uri, to)) != 0)
+			return err;
+	} else {
+		buf_init(&b, SIPC_URI_MAX);
+		ignore_err(
+		    buf_puts(&b, sip_reg_sips(conf->reg) ? "sips:" : "sip:"),
+		    "sticks in the buf");
+		if (memchr(to.p, '@', to.n) != NULL)
+			ignore_err(
+			    buf_add(&b, to.p, to.n), "sticks in the buf");
+		else
+			sip_user_put(&b, conf->to);
+		if (memchr(to.p, '@', to.n) == NULL)
+			ignore_err(
+			    buf_printf(&b, "@%s", sip_reg_domain(conf->reg)),
+			    "sticks in the buf");
+		err = b.err != 0 ? E_PARSE
+				 : sip_uri_parse(&c->setup->uri,
+				       (struct slice){ buf_str(&b), b.n });
+		buf_clear(&b);
+		if (err != 0)
+			return err;
+	}
+	/* An account that speaks TLS only must not be talked out of it. */
+	if (conf->reg == NULL && c->setup->uri.transport == -2)
+		return E_PARSE;
+	return 0;
+}
+
+/* Copies an optional text that goes into header lines. */
+static int
+opt_copy(char **out, const char *s)
+{
+	if (s == NULL || s[0] == '\0')
+		return 0;
+	if (!sip_clean(s))
+		return E_PARSE;
+	*out = strdup(s);
+	return *out != NULL ? 0 : ENOMEM;
+}
+
+/* Copies what the INVITE will need. */
+static int
+setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
+{
+	struct sip_call_setup *u;
+	struct sip_dlg *d = &c->dlg;
+	const char *routes;
+	int err;
+
+	if ((u = c->setup = calloc(1, sizeof(*u))) == NULL)
+		return ENOMEM;
+	c->reg = conf->reg;
+	u->policy = conf->policy;
+	u->policy_arg = conf->policy_arg;
+	if ((err = to_read(c, conf)) != 0 ||
+	    (err = opt_copy(&u->from_user, conf->from_user)) != 0 ||
+	    (err = opt_copy(&u->from_host, conf->from_host)) != 0 ||
+	    (err = sip_call_sdp_set(c, conf->sdp)) != 0)
+		return err;
+	c->late = conf->sdp.n == 0;
+	if (conf->headers != NULL &&
+	    (u->headers = strdup(conf->headers)) == NULL)
+		return ENOMEM;
+	sip_token(d->local_tag, SIPC_TAG_LEN);
+	d->target = strdup(u->uri.text);
+	d->call_id = malloc(SIPC_CALL_ID_LEN + 1);
+	d->remote = malloc(strlen(u->uri.text) + 3);
+	if (d->target == NULL || d->call_id == NULL || d->remote == NULL)
+		return ENOMEM;
+	sip_token(d->call_id, SIPC_CALL_ID_LEN);
+	(void)snprintf(d->remote, strlen(u->uri.text) + 3, "<%s>", u->uri.text);
+	routes = conf->reg != NULL ? sip_reg_routes(conf->reg) : NULL;
+	if (routes != NULL && (d->routes = strdup(routes)) == NULL)
+		return ENOMEM;
+	return 0;
+}
+
+/* Direct calls: by which transport. */
+static enum sip_transport
+transport_of(const struct sip_uri *u)
+{
+	if (u->sips)
+		return SIPC_TLS;
+	return u->transport >= 0 ? (enum sip_transport)u->transport : SIPC_UDP;
+}
+
+/* Sets off. */
+static int
+depart(struct sip_call *c, const struct sip_call_conf *conf)
+{
+	struct sip_route_conf rc = { .host = c->setup->uri.host,
+		.port = c->setup->uri.port,
+		.t = transport_of(&c->setup->uri),
+		.cb = sip_call_on_route,
+		.arg = c };
+	struct sip_flow *f = NULL;
+
+	if (conf->reg != NULL) {
+		if (!sip_reg_is_ok(conf->reg))
+			return E_SIP_NO_ROUTE;
+		f = sip_reg_flow(conf->reg);
+		if (c->setup->uri.sips && f->t != SIPC_TLS)
+			return E_SIP_INSECURE;
+	} else if (conf->flow != 0) {
+		if (!sip_flow_is_alive(c->s, conf->flow))
+			return E_CLOSED;
+		f = sip_flow_get(c->s, conf->flow);
+	}
+	if (f == NULL)
+		return sip_route_start(&c->setup->route, c->s, &rc);
+	sip_call_flow_set(c, f);
+	return sip_call_send_invite(c);
+}
+
+int
+sip_call_invite(struct sip_call **slot, struct sip_stack *s,
+    const struct sip_call_conf *conf, sip_call_cb *cb, void *arg)
+{
+	struct sip_call *c;
+	int err;
+
+	if (conf->to == NULL || conf->to[0] == '\0')
+		return E_PARSE;
+	if (s->num_calls >= s->conf.max_calls)
+		return E_LIMIT;
+	if ((err = sip_call_new(&c, s)) != 0)
+		return err;
+	c->state = SIP_C_ROUTING;
+	if ((err = setup_fill(c, conf)) != 0 ||
+	    (err = sip_call_names(c)) != 0 || (err = depart(c, conf)) != 0) {
+		sip_call_drop(c);
+		return err;
+	}
+	sip_call_index(c);
+	c->cb = cb;
+	c->arg = arg;
+	c->slot = slot;
+	*slot = c;
+	return 0;
+}

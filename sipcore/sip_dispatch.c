@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: ISC */
+/* What becomes of a received message: responses go to their transaction,
+ * requests are judged (RFC 3261 8.2, 12.2.2) and served. */
+#include <stdio.h>
+#include <string.h>
+
+#include "bellbird/log.h"
+#include "internal.h"
+
+/* RFC 4028 5: no shorter session interval is agreed to. */
+enum { MIN_SE_S = 90 };
+
+/* A refusal with its header lines. */
+struct verdict {
+	int code; /* 0: none */
+	char headers[512];
+};
+
+void
+sip_reject(struct sip_stack *s, const struct sip_src *src,
+    const struct sip_msg *m, int code, const char *headers)
+{
+	char tag[SIPC_TAG_LEN + 1];
+	struct sip_rsp rsp = { .code = code,
+		.to_tag = tag,
+		.headers = headers,
+		.server = s->user_agent,
+		.from = &src->from };
+	struct sip_flow *f = src->flow;
+	struct buf b;
+
+	if (sip_msg_is(m, "ACK"))
+		return;
+	/* Answers to the source alone: nobody can be made a target of it. */
+	if (f == NULL && sip_flow_udp(&f, s, src->sock, &src->from) != 0)
+		return;
+	sip_token(tag, SIPC_TAG_LEN);
+	buf_init(&b, SIPC_MSG_MAX);
+	sip_write_response(&b, m, &rsp);
+	if (b.err == 0)
+		ignore_err(sip_flow_send(f, b.p, b.n), "a refusal, no more");
+	buf_clear(&b);
+}
+
+/* May this request come in?  In a dialog its peer may. */
+static bool
+may_enter(struct sip_stack *s, const struct sip_src *src,
+    const struct sip_msg *m, struct sip_call *c)
+{
+	if (c != NULL ? sip_call_is_peer(c, src) : sip_may_call(s, src))
+		return true;
+	s->stats.refused++;
+	log_info(LOGC_SIP, src->flow != NULL ? src->flow->id : 0,
+	    "request refused method=%s from=%s", esc(m->method),
+	    esc_n(m->from_uri.p, m->from_uri.n));
+	/* On UDP the source may be forged: silence. */
+	if (src->flow != NULL && src->flow->t != SIPC_UDP)
+		sip_reject(s, src, m, 403, NULL);
+	return false;
+}
+
+/* Extensions that must be understood and are not. */
+static bool
+extensions_judge(const struct sip_msg *m, struct verdict *v)
+{
+	struct slice list, one;
+	const char *field;
+	size_t n = 0;
+	int k;
+
+	for (size_t i = 0; (field = sip_msg_get(m, SIPH_REQUIRE, i)) != NULL;
+	     i++) {
+		list = slice_of(field);
+		while (sip_list_next(&list, &one)) {
+			if (slice_case_is(one, "timer"))
+				continue;
+			k = snprintf(v->headers + n, sizeof(v->headers) - n,
+			    "Unsupported: " SLICE_FMT "\r\n", SLICE_ARG(one));
+			if (k < 0 || (size_t)k >= sizeof(v->headers) - n) {
+				v->headers[n] = '\0';
+				return false;
+			}
+			n += (size_t)k;
+		}
+	}
+	return n == 0;
+}
+
+/* Says no. */
+static void
+refuse(struct verdict *v, int code, const char *headers)
+{
+	v->code = code;
+	ignore_err(str_copy(v->headers, sizeof(v->headers), headers),
+	    "constants that fit");
+}
+
+/* The body of an INVITE or UPDATE must be SDP, and in plain. */
+static bool
+body_fits(const struct sip_msg *m)
+{
+	struct slice coding = sip_msg_hdr(m, SIPH_CONTENT_ENCODING);
+
+	if (m->body.n == 0)
+		return true;
+	return sip_msg_is_sdp(m) &&
+	    (coding.n == 0 || slice_case_is(coding, "identity"));
+}
+
+/* RFC 3261 8.2.2.2: the same INVITE by another way. */
+static bool
+is_merged(const struct sip_stack *s, const struct sip_msg *m)
+{
+	char num[16];
+	struct slice parts[3] = { slice_of(m->call_id), m->from_tag,
+		{ num, 0 } };
+
+	parts[2].n = (size_t)snprintf(num, sizeof(num), "%u", m->cseq);
+	return sip_htab_first(&s->merges, sip_hash(&s->hkey, parts, 3)) != NULL;
+}
+
+/* Whom the Request-URI names. */
+static void
+uri_judge(struct sip_stack *s, const struct sip_src *src,
+    const struct sip_msg *m, struct verdict *v)
+{
+	struct slice uri = slice_of(m->uri), scheme, rest;
+	struct sip_uri u;
+
+	(void)slice_cut(uri, ':', &scheme, &rest);
+	if (!slice_case_is(scheme, "sip") && !slice_case_is(scheme, "sips"))
+		refuse(v, 416, "");
+	else if (sip_uri_parse(&u, uri) != 0)
+		refuse(v, 400, "");
+	/* RFC 5630 4.1: sips is for TLS alone. */
+	else if (u.sips && (src->flow == NULL || src->flow->t != SIPC_TLS))
+		refuse(v, 416, "");
+	else if (sip_msg_is(m, "OPTIONS") || u.user[0] == '\0')
+		return;
+	else if (src->flow != NULL && src->flow->trusted > 0 &&
+	    !sip_reg_knows_user(s, src->flow, u.user))
+		refuse(v, 404, "");
+}
+
+/* Judges the fields that do not depend on a dialog. */
+static void
+fields_judge(const struct sip_msg *m, struct verdict *v)
+{
+	bool offer = sip_msg_is(m, "INVITE") || sip_msg_is(m, "UPDATE");
+
+	/* RFC 2543 branches cannot be matched: not served. */
+	if (m->branch.n < 8 || strncmp(m->branch.p, "z9hG4bK", 7) != 0 ||
+	    m->from_tag.n == 0)
+		refuse(v, 400, "");
+	else if (m->max_forwards == 0)
+		refuse(v, 483, "");
+	else if (!sip_msg_is(m, "CANCEL") && !extensions_judge(m, v))
+		v->code = 420;
+	else if (offer && !body_fits(m))
+		refuse(v, 415, "Accept: application/sdp\r\n");
+	else if (offer &&
+	    sip_msg_uint(m, SIPH_SESSION_EXPIRES, INT32_MAX, MIN_SE_S) <
+		MIN_SE_S)
+		refuse(v, 422, "Min-SE: 90\r\n");
+}
+
+/* Judges a request that may come in; v->code 0 lets it pass. */
+static void
+request_judge(struct sip_stack *s, const struct sip_src *src,
+    const struct sip_msg *m, const struct sip_call *c, struct verdict *v)
+{
+	v->code = 0;
+	v->headers[0] = '\0';
+	fields_judge(m, v);
+	if (v->code != 0 || sip_msg_is(m, "CANCEL"))
+		return;
+	if (c != NULL) {
+		/* RFC 3261 12.2.2; an equal number is an old copy. */
+		if (c->dlg.rcseq_set && m->cseq <= c->dlg.rcseq)
+			refuse(v, 500, "");
+		return;
+	}
+	if (m->to_tag.n > 0)
+		refuse(v, 481, "");
+	else if (sip_msg_is(m, "INVITE") && is_merged(s, m))
+		refuse(v, 482, "");
+	else
+		uri_judge(s, src, m, v);
+	if (v->code == 0 && s->reqs.n >= SIPC_REQS_MAX)
+		refuse(v, 503, "Retry-After: 2\r\n");
+}
+
+/* Answers without a body. */
+static void
+answer(struct sip_req *r, int code, const char *headers)
+{
+	ignore_err(sip_req_reply(
+		       r, code, NULL, headers, NULL, (struct slice){ NULL, 0 }),
+	    "the peer asks again");
+}
+
+/* What we can do, as OPTIONS wants to know (RFC 3261 11.2). */
+static void
+answer_options(struct sip_req *r)
+{
+	answer(r, 200,
+	    "Allow: " SIPC_ALLOW "\r\nAccept: application/sdp\r\n"
+	    "Supported: timer\r\n");
+}
+
+/* A method nobody serves. */
+static void
+answer_unserved(struct sip_req *r)
+{
+	static const char *const known[] = { "REGISTER", "SUBSCRIBE", "NOTIFY",
+		"MESSAGE", "PUBLISH", "REFER", "PRACK" };
+	int code = 501;
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (sip_msg_is(r->msg, known[i]))
+			code = 405;
+	}
+	answer(r, code, "Allow: " SIPC_ALLOW "\r\n");
+}
+
+/* A request in a dialog. */
+static void
+serve_in_dialog(struct sip_call *c, struct sip_req *r)
+{
+	const struct sip_msg *m = r->msg;
+
+	c->dlg.rcseq = m->cseq;
+	c->dlg.rcseq_set = true;
+	if (sip_msg_is(m, "BYE"))
+		sip_call_on_bye(c, r);
+	else if (sip_msg_is(m, "INVITE") || sip_msg_is(m, "UPDATE"))
+		sip_call_on_offer(c, r);
+	else if (sip_msg_is(m, "INFO"))
+		answer(r, 200, NULL);
+	else if (sip_msg_is(m, "OPTIONS"))
+		answer_options(r);
+	else if (sip_msg_is(m, "NOTIFY"))
+		answer(r, 481, NULL);
+	else if (sip_msg_is(m, "REFER"))
+		answer(r, 603, NULL);
+	else
+		answer_unserved(r);
+}
+
+/* A request outside of dialogs. */
+static void
+serve(struct sip_stack *s, struct sip_req *r)
+{
+	const struct sip_msg *m = r->msg;
+
+	if (sip_msg_is(m, "INVITE")) {
+		sip_call_invited(s, r);
+		return;
+	}
+	if (sip_msg_is(m, "OPTIONS")) {
+		answer_options(r);
+		return;
+	}
+	if (sip_msg_is(m, "BYE") || sip_msg_is(m, "UPDATE") ||
+	    sip_msg_is(m, "INFO")) {
+		answer(r, 481, NULL);
+		return;
+	}
+	if (s->conf.on_req != NULL && s->conf.on_req(r, s->conf.arg))
+		return;
+	if (!s->dead)
+		answer_unserved(r);
+}
+
+/* ACK: of a refusal it ends a transaction, of a 2xx it is the call's. */
+static void
+ack_in(struct sip_stack *s, const struct sip_src *src, struct sip_msg *m)
+{
+	struct sip_call *c;
+
+	if (src->flow == NULL || src->flow->t == SIPC_UDP) {
+		if (sip_done_input(s, src, m, sip_req_key(s, m, "INVITE")))
+			return;
+	}
+	c = m->to_tag.n > 0 ? sip_call_of(s, m) : NULL;
+	if (c != NULL && sip_call_is_peer(c, src))
+		sip_call_on_ack(c, m);
+}
+
+/* CANCEL: RFC 3261 9.2. */
+static void
+cancel_in(struct sip_stack *s, const struct sip_src *src, struct sip_msg **m)
+{
+	struct sip_req *inv, *r;
+	struct sip_call *c = NULL;
+
+	inv = sip_req_find(s, sip_req_key(s, *m, "INVITE"));
+	if (inv != NULL && addr_eq(&inv->from, &src->from))
+		c = inv->call;
+	if (sip_req_new(&r, s, src, m) != 0)
+		return;
+	if (inv != NULL) /* the same tag as the INVITE's answers */
+		memcpy(r->to_tag, inv->to_tag, sizeof(r->to_tag));
+	answer(r, c != NULL ? 200 : 481, NULL);
+	if (c != NULL)
+		sip_call_on_cancel(c);
+}
+
+/* All other requests. */
+static void
+request_in(struct sip_stack *s, struct sip_src *src, struct sip_msg **mp)
+{
+	struct sip_msg *m = *mp;
+	uint64_t key = sip_req_key(s, m, m->method);
+	struct sip_req *r = sip_req_find(s, key);
+	struct sip_call *c;
+	struct verdict v;
+
+	if (r != NULL && addr_eq(&r->from, &src->from)) {
+		sip_req_again(r);
+		return;
+	}
+	if (src->sock != NULL && sip_done_input(s, src, m, key))
+		return;
+	c = m->to_tag.n > 0 ? sip_call_of(s, m) : NULL;
+	if (!may_enter(s, src, m, c))
+		return;
+	if (src->flow == NULL &&
+	    sip_flow_udp(&src->flow, s, src->sock, &src->from) != 0)
+		return;
+	request_judge(s, src, m, c, &v);
+	if (v.code != 0) {
+		log_info(LOGC_SIP, src->flow->id, "%s answered code=%d",
+		    esc(m->method), v.code);
+		sip_reject(s, src, m, v.code, v.headers);
+	} else if (sip_msg_is(m, "CANCEL")) {
+		cancel_in(s, src, mp);
+	} else if (sip_req_new(&r, s, src, mp) != 0) {
+		sip_reject(s, src, m, 503, NULL);
+	} else if (c != NULL) {
+		serve_in_dialog(c, r);
+	} else {
+		serve(s, r);
+	}
+}
+
+void
+sip_dispatch(struct sip_stack *s, const struct sip_src *src, struct sip_msg *m)
+{
+	struct sip_src at = *src;
+
+	if (!m->is_req) {
+		if (!sip_ctxn_input(s, src, &m))
+			log_debug(LOGC_SIP, 0, "response to nothing code=%d",
+			    m->code);
+	} else if (sip_msg_is(m, "ACK")) {
+		ack_in(s, src, m);
+	} else {
+		request_in(s, &at, &m);
+	}
+	sip_msg_free(m);
+}

@@ -1,0 +1,505 @@
+/* SPDX-License-Identifier: ISC */
+/* A registration (RFC 3261 10, RFC 5626): resolve, connect, REGISTER, refresh,
+ * and come back when the flow is lost.  sip_reg_msg.c holds the messages. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellbird/clock.h"
+#include "bellbird/log.h"
+#include "bellbird/mem.h"
+#include "reg_internal.h"
+
+enum {
+	EXPIRES_MIN_S = 60,
+	EXPIRES_MAX_S = 86400,
+	/* A registration that falls apart sooner was none: back off. */
+	STABLE_S = 10
+};
+/* The owner of sip_reg_unregister() waits no longer. */
+#define UNREG_US (2 * SIPC_S)
+
+static void on_timer(void *arg);
+static void begin(struct sip_reg *r);
+
+const char *
+sip_reg_state_name(enum sip_reg_state st)
+{
+	static const char *const names[] = { "resolving", "connecting",
+		"trying", "registered", "waiting", "unregistered" };
+
+	return (unsigned int)st <= SIP_REG_GONE ? names[st] : "unknown";
+}
+
+/* Frees what the configuration was copied into. */
+static void
+reg_free(struct sip_reg *r)
+{
+	sip_route_stop(&r->route);
+	sip_ctxn_stop(&r->txn);
+	timer_stop(&r->timer);
+	loop_undefer(&r->later);
+	sip_auth_clear(&r->auth);
+	free(r->user);
+	free(r->domain);
+	free(r->host);
+	free(r->hop_host);
+	free(r->auth_user);
+	mem_free_str(r->password);
+	free(r->from);
+	free(r->instance);
+	free(r->routes);
+	free(r->hop_route);
+	free(r->kept);
+	free(r);
+}
+
+/* Closes the flow if nobody else registers over it. */
+static void
+flow_drop(struct sip_reg *r)
+{
+	struct sip_flow *f = r->w.flow;
+
+	if (f == NULL)
+		return;
+	sip_watch_clear(&r->w);
+	if (r->trusted && f->trusted > 0)
+		f->trusted--;
+	r->trusted = false;
+	if (f->t == SIPC_UDP)
+		sip_flow_keepalive(f, 0);
+	else
+		sip_flow_fail(f, E_STOPPED); /* others may watch it */
+}
+
+void
+sip_reg_stop(struct sip_reg **slot)
+{
+	struct sip_reg *r = *slot;
+
+	if (r == NULL)
+		return;
+	*slot = NULL;
+	LIST_REMOVE(r, link);
+	sip_call_reg_gone(r->s, r);
+	sip_ctxn_stop(&r->txn);
+	flow_drop(r);
+	reg_free(r);
+}
+
+void
+sip_reg_end_all(struct sip_stack *s)
+{
+	while (!LIST_EMPTY(&s->regs))
+		sip_reg_stop(LIST_FIRST(&s->regs)->slot);
+}
+
+void
+sip_reg_get_status(const struct sip_reg *r, struct sip_reg_status *out)
+{
+	const struct sip_flow *f = r->w.flow;
+
+	memset(out, 0, sizeof(*out));
+	out->state = r->state;
+	out->err = r->err;
+	out->code = r->code;
+	ignore_err(
+	    str_copy(out->reason, sizeof(out->reason), r->reason), "same size");
+	(void)snprintf(out->aor, sizeof(out->aor), "%s:%s@%s",
+	    r->sips ? "sips" : "sip", r->user, r->domain);
+	ignore_err(str_copy(out->contact, sizeof(out->contact), r->contact),
+	    "same size");
+	out->transport = r->transport;
+	if (f != NULL) {
+		out->local = f->local;
+		out->remote = f->remote;
+		out->flow = f->id;
+		out->verdict = f->t == SIPC_TLS ? sip_flow_verdict(f) : NULL;
+	} else if (r->next > 0 && r->next <= r->num_targets) {
+		out->remote = r->targets[r->next - 1].a;
+	}
+	if (out->verdict == NULL && r->transport == SIPC_TLS)
+		out->verdict = r->kept;
+	out->expires_s = r->state == SIP_REG_OK ? r->granted_s : 0;
+	out->since_us = r->since_us;
+	if (r->state == SIP_REG_OK)
+		out->refresh_at_us = r->due_us;
+	if (r->state == SIP_REG_WAITING)
+		out->retry_at_us = r->due_us;
+	ignore_err(str_copy(out->digest_alg, sizeof(out->digest_alg),
+		       sip_auth_alg(&r->auth)),
+	    "names that fit");
+}
+
+/* Changes the state and says so: the last thing its caller does. */
+static void
+reg_enter(struct sip_reg *r, enum sip_reg_state st)
+{
+	struct sip_reg_status status;
+
+	if (r->told && r->state == st && st != SIP_REG_WAITING)
+		return;
+	r->told = true;
+	log_debug(LOGC_SIP, 0, "registration %s -> %s",
+	    sip_reg_state_name(r->state), sip_reg_state_name(st));
+	r->state = st;
+	r->since_us = clock_mono_us();
+	sip_reg_get_status(r, &status);
+	r->cb(&status, r->arg);
+}
+
+/* Why it is not registered. */
+static void
+reason_set(struct sip_reg *r, int err, const char *text)
+{
+	r->err = err;
+	ignore_err(str_copy(r->reason, sizeof(r->reason), text),
+	    "a sentence may be cut");
+}
+
+/* Keeps the record of the connection beyond its end. */
+static void
+verdict_keep(struct sip_reg *r, const struct sip_flow *f)
+{
+	const struct tls_verdict *v;
+
+	if (f == NULL || f->t != SIPC_TLS || (v = sip_flow_verdict(f)) == NULL)
+		return;
+	if (r->kept == NULL)
+		r->kept = malloc(sizeof(*r->kept));
+	if (r->kept != NULL)
+		*r->kept = *v;
+}
+
+/* Waits before the next attempt; `min_us` from Retry-After. */
+static void
+wait_retry(struct sip_reg *r, int64_t min_us)
+{
+	int64_t us = reg_backoff_us(r);
+
+	if (us < min_us)
+		us = min_us;
+	sip_ctxn_stop(&r->txn);
+	sip_route_stop(&r->route);
+	flow_drop(r);
+	if (r->unregistering) {
+		reg_enter(r, SIP_REG_GONE);
+		return;
+	}
+	r->due_us = clock_mono_us() + us;
+	if (timer_start(&r->timer, r->s->conf.loop, us, on_timer, r) != 0)
+		log_err(LOGC_SIP, 0, "registration stands still: no memory");
+	log_info(LOGC_SIP, 0, "registration waits ms=%lld err=%d reason=%s",
+	    (long long)(us / SIPC_MS), r->err, esc(r->reason));
+	reg_enter(r, SIP_REG_WAITING);
+}
+
+void
+reg_fail(struct sip_reg *r, int err, const char *text, int64_t min_us)
+{
+	reason_set(r, err, text != NULL ? text : err_str(err));
+	wait_retry(r, min_us);
+}
+
+static void connect_next(struct sip_reg *r);
+
+void
+reg_next_target(struct sip_reg *r, int err, const char *text, int64_t min_us)
+{
+	reason_set(r, err, text != NULL ? text : err_str(err));
+	if (r->next < r->num_targets && !r->unregistering) {
+		sip_ctxn_stop(&r->txn);
+		flow_drop(r);
+		connect_next(r);
+		return;
+	}
+	wait_retry(r, min_us);
+}
+
+void
+reg_flow_down(struct sip_reg *r, int err)
+{
+	const struct sip_flow *f = r->s->dying;
+	const struct tls_verdict *v = f != NULL ? sip_flow_verdict(f) : NULL;
+	bool was_ok = r->state == SIP_REG_OK;
+	const char *text = err_str(err);
+
+	verdict_keep(r, f);
+	sip_watch_clear(&r->w);
+	r->trusted = false;
+	sip_ctxn_stop(&r->txn);
+	if (v != NULL && v->class[0] != '\0' && v->text[0] != '\0')
+		text = v->text;
+	if (was_ok && clock_mono_us() - r->ok_us >= STABLE_S * SIPC_S)
+		r->fails[REG_FAIL_NET] = 0;
+	if (was_ok || r->state == SIP_REG_WAITING) {
+		/* Perhaps only this server died: all targets again. */
+		reg_fail(r, err, text, 0);
+		return;
+	}
+	reg_next_target(r, err, text, 0);
+}
+
+/* sip_watch_cb. */
+static void
+on_flow(enum sip_watch_ev ev, int err, void *arg)
+{
+	struct sip_reg *r = arg;
+
+	if (ev == SIP_FLOW_DOWN) {
+		reg_flow_down(r, err);
+		return;
+	}
+	if ((err = reg_send(r)) != 0)
+		reg_next_target(r, err, NULL, 0);
+	else
+		reg_enter(r, SIP_REG_TRYING);
+}
+
+/* UDP needs no connection: the flow is there at once. */
+static int
+use_udp(struct sip_reg *r, const struct sip_target *t)
+{
+	struct sip_flow *f;
+	int err;
+
+	if ((err = sip_flow_udp(&f, r->s, NULL, &t->a)) != 0)
+		return err;
+	sip_watch_set(&r->w, f, on_flow, r);
+	return reg_send(r);
+}
+
+/* Starts a connection to `t`. */
+static int
+use_stream(struct sip_reg *r, const struct sip_target *t)
+{
+	struct tls_policy policy;
+	struct sip_flow_conf fc = { .t = t->t,
+		.remote = t->a,
+		.host = r->hop_host,
+		.dns_us = r->dns_us };
+	int err;
+
+	if (t->t == SIPC_TLS) {
+		if (r->policy == NULL)
+			return E_TLS_PARAM;
+		if ((err = r->policy(r->hop_host, &policy, r->policy_arg)) != 0)
+			return err;
+		fc.policy = &policy;
+	}
+	return sip_flow_connect(r->s, &fc, &r->w, on_flow, r);
+}
+
+/* Goes on to the next address. */
+static void
+connect_next(struct sip_reg *r)
+{
+	const struct sip_target *t;
+	int err = E_SIP_NO_ROUTE;
+
+	while (r->next < r->num_targets) {
+		t = &r->targets[r->next++];
+		err = t->t == SIPC_UDP ? use_udp(r, t) : use_stream(r, t);
+		if (err == 0) {
+			reg_enter(r,
+			    t->t == SIPC_UDP ? SIP_REG_TRYING
+					     : SIP_REG_CONNECTING);
+			return;
+		}
+		flow_drop(r);
+	}
+	reg_fail(r, err, NULL, 0);
+}
+
+/* sip_route_cb. */
+static void
+on_route(int err, const struct sip_target *ts, size_t num_ts, int64_t took_us,
+    void *arg)
+{
+	struct sip_reg *r = arg;
+
+	r->dns_us = took_us;
+	if (err != 0) {
+		reg_fail(r, err, NULL, 0);
+		return;
+	}
+	memcpy(r->targets, ts, num_ts * sizeof(ts[0]));
+	r->num_targets = num_ts;
+	r->next = 0;
+	connect_next(r);
+}
+
+/* A new attempt from the start. */
+static void
+begin(struct sip_reg *r)
+{
+	struct sip_route_conf rc = { .host = r->hop_host,
+		.port = r->hop_port,
+		.t = r->transport,
+		.cb = on_route,
+		.arg = r };
+	int err;
+
+	timer_stop(&r->timer);
+	sip_auth_clear(&r->auth);
+	r->due_us = 0;
+	if ((err = sip_route_start(&r->route, r->s, &rc)) != 0)
+		reg_fail(r, err, NULL, 0);
+	else
+		reg_enter(r, SIP_REG_RESOLVING);
+}
+
+/* Time to refresh or to try again. */
+static void
+on_timer(void *arg)
+{
+	struct sip_reg *r = arg;
+	int err;
+
+	if (r->unregistering) {
+		sip_ctxn_stop(&r->txn);
+		flow_drop(r);
+		reg_enter(r, SIP_REG_GONE);
+	} else if (r->state != SIP_REG_OK || r->w.flow == NULL) {
+		begin(r);
+	} else {
+		/* It lasted: the next loss is the first of its kind again. */
+		r->fails[REG_FAIL_NET] = 0;
+		if ((err = reg_send(r)) != 0)
+			reg_fail(r, err, NULL, 0);
+	}
+}
+
+/* From the loop, what was asked for outside of it. */
+static void
+on_later(void *arg)
+{
+	struct sip_reg *r = arg;
+
+	if (r->unregistering)
+		reg_enter(r, SIP_REG_GONE);
+	else
+		begin(r);
+}
+
+void
+reg_ok(struct sip_reg *r, unsigned int granted_s)
+{
+	int64_t us = granted_s * SIPC_S, wait = us / 10 * 9;
+	struct sip_flow *f = r->w.flow;
+
+	/* Spread, so that not all devices refresh in the same second. */
+	wait -= (int64_t)(tls_random_id() % (uint64_t)(us / 50 + 1));
+	if (us - wait < 10 * SIPC_S)
+		wait = us - 10 * SIPC_S;
+	if (wait < us / 2)
+		wait = us / 2;
+	if (r->state != SIP_REG_OK)
+		r->ok_us = clock_mono_us();
+	r->granted_s = granted_s;
+	r->due_us = clock_mono_us() + wait;
+	r->fails[REG_FAIL_TLS] = r->fails[REG_FAIL_REFUSED] = 0;
+	reason_set(r, 0, "");
+	sip_auth_ok(&r->auth);
+	free(r->kept);
+	r->kept = NULL;
+	if (!r->trusted) {
+		r->trusted = true;
+		f->trusted++;
+		if (r->keepalive_us > 0)
+			sip_flow_keepalive(f, r->keepalive_us);
+	}
+	if (timer_start(&r->timer, r->s->conf.loop, wait, on_timer, r) != 0)
+		log_err(LOGC_SIP, 0, "registration stands still: no memory");
+	if (r->state == SIP_REG_OK)
+		return;
+	reg_enter(r, SIP_REG_OK);
+}
+
+void
+reg_gone(struct sip_reg *r)
+{
+	timer_stop(&r->timer);
+	flow_drop(r);
+	reg_enter(r, SIP_REG_GONE);
+}
+
+void
+sip_reg_unregister(struct sip_reg *r)
+{
+	if (r->unregistering)
+		return;
+	r->unregistering = true;
+	timer_stop(&r->timer);
+	sip_route_stop(&r->route);
+	sip_ctxn_stop(&r->txn);
+	if (r->w.flow != NULL && r->w.flow->up && r->trusted &&
+	    reg_send(r) == 0 &&
+	    timer_start(&r->timer, r->s->conf.loop, UNREG_US, on_timer, r) == 0)
+		return;
+	sip_ctxn_stop(&r->txn);
+	flow_drop(r);
+	loop_defer(r->s->conf.loop, &r->later, on_later, r);
+}
+
+/* Is the flow still on an address of ours? */
+static bool
+flow_fits(const struct sip_flow *f)
+{
+	struct addr now;
+
+	return addr_local_for(&f->remote, &now) == 0 &&
+	    addr_ip_eq(&now, &f->local);
+}
+
+void
+sip_reg_refresh(struct sip_reg *r)
+{
+	if (r->unregistering)
+		return;
+	if (r->state == SIP_REG_OK && r->w.flow != NULL &&
+	    flow_fits(r->w.flow)) {
+		if (r->txn == NULL)
+			ignore_err(timer_start(&r->timer, r->s->conf.loop, 0,
+				       on_timer, r),
+			    "the old timer stands then");
+		return;
+	}
+	sip_ctxn_stop(&r->txn);
+	sip_route_stop(&r->route);
+	timer_stop(&r->timer);
+	flow_drop(r);
+	memset(r->fails, 0, sizeof(r->fails));
+	loop_defer(r->s->conf.loop, &r->later, on_later, r);
+}
+
+int
+sip_reg_start(struct sip_reg **slot, struct sip_stack *s,
+    const struct sip_reg_conf *conf, sip_reg_cb *cb, void *arg)
+{
+	struct sip_reg *r;
+	int err;
+
+	if (conf->expires_s < EXPIRES_MIN_S ||
+	    conf->expires_s > EXPIRES_MAX_S ||
+	    (unsigned int)conf->transport >= SIPC_TRANSPORTS)
+		return EINVAL;
+	if (conf->sips && conf->transport != SIPC_TLS)
+		return E_SIP_INSECURE;
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return ENOMEM;
+	r->s = s;
+	r->cb = cb;
+	r->arg = arg;
+	if ((err = reg_conf_copy(r, conf)) != 0) {
+		reg_free(r);
+		return err;
+	}
+	r->state = SIP_REG_RESOLVING;
+	r->since_us = clock_mono_us();
+	r->slot = slot;
+	*slot = r;
+	LIST_INSERT_HEAD(&s->regs, r, link);
+	loop_defer(s->conf.loop, &r->later, on_later, r);
+	return 0;
+}

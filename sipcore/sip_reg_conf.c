@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: ISC */
+/* The settings of a registration: judged, copied, made into header values. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "reg_internal.h"
+
+/* Copies a text that goes into header lines; NULL or "" gives `other`. */
+static int
+text_copy(char **out, const char *s, const char *other)
+{
+	if (s == NULL || s[0] == '\0')
+		s = other;
+	if (!sip_clean(s) || strpbrk(s, "<>") != NULL)
+		return E_PARSE;
+	*out = strdup(s);
+	return *out != NULL ? 0 : ENOMEM;
+}
+
+/* Splits "host[:port]". */
+static int
+host_split(char **host, uint16_t *port, const char *text)
+{
+	struct slice h;
+	int err;
+
+	*port = 0;
+	if ((err = addr_split(slice_of(text), &h, port)) != 0)
+		return err;
+	if (h.n == 0 || h.n > SIPC_HOST_MAX)
+		return E_PARSE;
+	*host = slice_dup(h);
+	return *host != NULL ? 0 : ENOMEM;
+}
+
+/* "host[:port]" or a SIP URI of the outbound proxy. */
+static int
+obproxy_read(struct sip_reg *r, const char *text)
+{
+	char uri[SIPC_URI_MAX];
+	struct sip_uri u;
+	struct buf b;
+	bool plain = strncmp(text, "sip:", 4) != 0 &&
+	    strncmp(text, "sips:", 5) != 0 && text[0] != '<';
+	struct slice s = slice_of(text);
+	int n;
+
+	if (plain) {
+		n = snprintf(
+		    uri, sizeof(uri), "%s:%s", r->sips ? "sips" : "sip", text);
+		if (n < 0 || (size_t)n >= sizeof(uri))
+			return E_LIMIT;
+		s = slice_of(uri);
+	} else if (text[0] == '<' && s.n > 2) {
+		s = (struct slice){ s.p + 1, s.n - 2 };
+	}
+	if (sip_uri_parse(&u, s) != 0)
+		return E_PARSE;
+	if ((r->hop_host = strdup(u.host)) == NULL)
+		return ENOMEM;
+	r->hop_port = u.port;
+	buf_init(&b, SIPC_HEAD_MAX);
+	ignore_err(buf_printf(&b, "Route: <%s%s%s%s>\r\n", u.text,
+		       plain && r->transport != SIPC_UDP ? ";transport=" : "",
+		       plain && r->transport != SIPC_UDP
+			   ? sip_transport_name(r->transport)
+			   : "",
+		       u.lr ? "" : ";lr"),
+	    "sticks in the buf");
+	r->hop_route = buf_take(&b);
+	return r->hop_route != NULL ? 0 : ENOMEM;
+}
+
+/* The value of From and To, without a tag. */
+static int
+from_make(struct sip_reg *r, const char *display)
+{
+	struct buf b;
+
+	if (display != NULL && !sip_clean(display))
+		return E_PARSE;
+	buf_init(&b, SIPC_HEAD_MAX / 4);
+	if (display != NULL && display[0] != '\0') {
+		ignore_err(buf_puts(&b, "\""), "sticks in the buf");
+		for (const char *p = display; *p != '\0'; p++) {
+			if (*p == '"' || *p == '\\')
+				ignore_err(
+				    buf_puts(&b, "\\"), "sticks in the buf");
+			ignore_err(buf_add(&b, p, 1), "sticks in the buf");
+		}
+		ignore_err(buf_puts(&b, "\" "), "sticks in the buf");
+	}
+	ignore_err(
+	    buf_puts(&b, r->sips ? "<sips:" : "<sip:"), "sticks in the buf");
+	sip_user_put(&b, r->user);
+	ignore_err(buf_printf(&b, "@%s>", r->domain), "sticks in the buf");
+	r->from = buf_take(&b);
+	return r->from != NULL ? 0 : ENOMEM;
+}
+
+int
+reg_conf_copy(struct sip_reg *r, const struct sip_reg_conf *conf)
+{
+	uint16_t port = 0;
+	int err;
+
+	r->transport = conf->transport;
+	r->sips = conf->sips;
+	r->allow_md5 = conf->allow_md5;
+	r->expires_s = conf->expires_s;
+	r->policy = conf->policy;
+	r->policy_arg = conf->policy_arg;
+	r->keepalive_us = conf->keepalive_s * SIPC_S;
+	/* RFC 5626 4.4.1: 95 to 120 s where nobody said otherwise. */
+	if (conf->keepalive_s == 0 && r->transport != SIPC_UDP)
+		r->keepalive_us = 95 * SIPC_S +
+		    (int64_t)(tls_random_id() % (uint64_t)(25 * SIPC_S));
+	if (conf->user == NULL || conf->user[0] == '\0' ||
+	    conf->domain == NULL || strlen(conf->user) > SIPC_USER_MAX)
+		return E_PARSE;
+	if ((err = text_copy(&r->user, conf->user, "")) != 0 ||
+	    (err = text_copy(&r->domain, conf->domain, "")) != 0 ||
+	    (err = text_copy(&r->auth_user, conf->auth_user, conf->user)) !=
+		0 ||
+	    (err = host_split(&r->host, &port, conf->domain)) != 0)
+		return err;
+	r->password = strdup(conf->password != NULL ? conf->password : "");
+	if (r->password == NULL)
+		return ENOMEM;
+	if (conf->instance != NULL && conf->instance[0] != '\0' &&
+	    (err = text_copy(&r->instance, conf->instance, "")) != 0)
+		return err;
+	if ((err = from_make(r, conf->display)) != 0)
+		return err;
+	sip_token(r->call_id, SIPC_CALL_ID_LEN);
+	sip_token(r->tag, SIPC_TAG_LEN);
+	if (conf->obproxy != NULL && conf->obproxy[0] != '\0')
+		return obproxy_read(r, conf->obproxy);
+	r->hop_port = port;
+	r->hop_host = strdup(r->host);
+	return r->hop_host != NULL ? 0 : ENOMEM;
+}

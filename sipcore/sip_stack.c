@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: ISC */
+/* The stack: makes and ends what all other parts share. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <osipparser2/osip_parser.h>
+#include <osipparser2/osip_port.h>
+
+#include "bellbird/mem.h"
+#include "internal.h"
+
+static const char *const transports[SIPC_TRANSPORTS] = { "udp", "tcp", "tls" };
+
+const char *
+sip_transport_name(enum sip_transport t)
+{
+	return (unsigned int)t < SIPC_TRANSPORTS ? transports[t] : "none";
+}
+
+/* Ends everything in the order in which it depends on each other. */
+static void
+stack_empty(struct sip_stack *s)
+{
+	struct sip_listener *li;
+	struct sip_flow *f;
+	struct sip_sock *k;
+
+	sip_reg_end_all(s);
+	while (!LIST_EMPTY(&s->calls))
+		sip_call_drop(LIST_FIRST(&s->calls));
+	while (!LIST_EMPTY(&s->all_ctxns))
+		sip_ctxn_free(LIST_FIRST(&s->all_ctxns));
+	while (!LIST_EMPTY(&s->all_reqs))
+		sip_req_free(LIST_FIRST(&s->all_reqs));
+	sip_dones_free(s);
+	while ((li = LIST_FIRST(&s->listeners)) != NULL) {
+		LIST_REMOVE(li, link);
+		tls_listen_close(li->l);
+		free(li);
+	}
+	while ((f = TAILQ_FIRST(&s->flows)) != NULL)
+		sip_flow_close(f, E_STOPPED);
+	while ((k = LIST_FIRST(&s->socks)) != NULL)
+		sip_sock_free(k);
+}
+
+/* Frees the struct itself. */
+static void
+stack_bury(struct sip_stack *s)
+{
+	sip_htab_clear(&s->flow_ids);
+	sip_htab_clear(&s->flow_peers);
+	sip_htab_clear(&s->ctxns);
+	sip_htab_clear(&s->reqs);
+	sip_htab_clear(&s->dones);
+	sip_htab_clear(&s->dlgs);
+	sip_htab_clear(&s->merges);
+	sip_allow_free(s->allow);
+	free(s->user_agent);
+	mem_wipe(s->nonce_key, sizeof(s->nonce_key));
+	free(s);
+}
+
+void
+sip_stack_free(struct sip_stack *s)
+{
+	if (s == NULL || s->dead)
+		return;
+	s->hold++; /* flows that close hold and release, too */
+	stack_empty(s);
+	s->dead = true;
+	(void)sip_release(s);
+}
+
+void
+sip_hold(struct sip_stack *s)
+{
+	s->hold++;
+}
+
+bool
+sip_release(struct sip_stack *s)
+{
+	bool dead = s->dead;
+
+	if (--s->hold == 0 && dead)
+		stack_bury(s);
+	return !dead;
+}
+
+/* Tables and lists. */
+static int
+tables_init(struct sip_stack *s)
+{
+	int err;
+
+	TAILQ_INIT(&s->flows);
+	TAILQ_INIT(&s->done_ring);
+	LIST_INIT(&s->listeners);
+	LIST_INIT(&s->socks);
+	LIST_INIT(&s->regs);
+	LIST_INIT(&s->calls);
+	LIST_INIT(&s->all_ctxns);
+	LIST_INIT(&s->all_reqs);
+	if ((err = sip_htab_init(&s->flow_ids)) != 0 ||
+	    (err = sip_htab_init(&s->flow_peers)) != 0 ||
+	    (err = sip_htab_init(&s->ctxns)) != 0 ||
+	    (err = sip_htab_init(&s->reqs)) != 0 ||
+	    (err = sip_htab_init(&s->dones)) != 0 ||
+	    (err = sip_htab_init(&s->dlgs)) != 0)
+		return err;
+	return sip_htab_init(&s->merges);
+}
+
+/* The parser library talks to standard output unless told not to. */
+static void
+parser_once(void)
+{
+	static bool done;
+
+	if (done)
+		return;
+	done = true;
+	ignore_err(parser_init(), "it only fills tables");
+#ifdef ENABLE_TRACE
+	for (int lv = 0; lv < END_TRACE_LEVEL; lv++)
+		osip_trace_disable_level((osip_trace_level_t)lv);
+#endif
+}
+
+int
+sip_stack_new(struct sip_stack **out, const struct sip_stack_conf *conf)
+{
+	struct sip_stack *s;
+	int err;
+
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return ENOMEM;
+	parser_once();
+	s->conf = *conf;
+	s->conf.user_agent = NULL;
+	if (s->conf.max_calls == 0)
+		s->conf.max_calls = SIPC_CALLS_DEFAULT;
+	s->allow_gen = 1;
+	tls_random(&s->hkey, sizeof(s->hkey));
+	tls_random(s->nonce_key, sizeof(s->nonce_key));
+	if ((err = tables_init(s)) != 0)
+		goto out;
+	s->user_agent =
+	    strdup(conf->user_agent != NULL && sip_clean(conf->user_agent)
+		    ? conf->user_agent
+		    : "bellbird");
+	if (s->user_agent == NULL) {
+		err = ENOMEM;
+		goto out;
+	}
+	*out = s;
+	s = NULL;
+out:
+	sip_stack_free(s);
+	return err;
+}
+
+void
+sip_stack_get_stats(const struct sip_stack *s, struct sip_stack_stats *out)
+{
+	*out = s->stats;
+	out->txns = (unsigned int)(s->ctxns.n + s->reqs.n);
+	out->dialogs = (unsigned int)s->dlgs.n;
+	out->flows = (unsigned int)s->flow_ids.n;
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/* Messages to send: responses, random names, bodies; and copies for people
+ * with the secrets masked. */
+#include <string.h>
+#include <strings.h>
+
+#include "bellbird/log.h"
+#include "bellbird/tls_hash.h"
+#include "internal.h"
+
+/* Appends; a buf remembers its first failure, which composers ask once. */
+static void
+put(struct buf *b, const char *s)
+{
+	ignore_err(buf_puts(b, s), "sticks in the buf");
+}
+
+/* Appends a slice. */
+static void
+put_slice(struct buf *b, struct slice s)
+{
+	ignore_err(buf_add(b, s.p, s.n), "sticks in the buf");
+}
+
+/* Appends "Name: value". */
+static void
+put_line(struct buf *b, const char *name, const char *value)
+{
+	put(b, name);
+	put(b, value);
+	put(b, "\r\n");
+}
+
+void
+sip_token(char *out, size_t n)
+{
+	uint8_t raw[32];
+
+	tls_random(raw, n / 2);
+	str_hex(out, raw, n / 2);
+}
+
+void
+sip_branch(char out[static SIPC_BRANCH_LEN + 1])
+{
+	memcpy(out, "z9hG4bK", 7);
+	sip_token(out + 7, SIPC_BRANCH_LEN - 7);
+}
+
+const char *
+sip_phrase(int code)
+{
+	static const struct {
+		int code;
+		const char *text;
+	} v[] = {
+		{ 100, "Trying" },
+		{ 180, "Ringing" },
+		{ 181, "Call Is Being Forwarded" },
+		{ 182, "Queued" },
+		{ 183, "Session Progress" },
+		{ 200, "OK" },
+		{ 202, "Accepted" },
+		{ 400, "Bad Request" },
+		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
+		{ 404, "Not Found" },
+		{ 405, "Method Not Allowed" },
+		{ 408, "Request Timeout" },
+		{ 415, "Unsupported Media Type" },
+		{ 416, "Unsupported URI Scheme" },
+		{ 420, "Bad Extension" },
+		{ 422, "Session Interval Too Small" },
+		{ 423, "Interval Too Brief" },
+		{ 480, "Temporarily Unavailable" },
+		{ 481, "Call/Transaction Does Not Exist" },
+		{ 482, "Loop Detected" },
+		{ 483, "Too Many Hops" },
+		{ 486, "Busy Here" },
+		{ 487, "Request Terminated" },
+		{ 488, "Not Acceptable Here" },
+		{ 491, "Request Pending" },
+		{ 500, "Server Internal Error" },
+		{ 501, "Not Implemented" },
+		{ 503, "Service Unavailable" },
+		{ 600, "Busy Everywhere" },
+		{ 603, "Decline" },
+	};
+	static const char *const kinds[] = { "Unknown", "Progress", "Success",
+		"Redirection", "Client Error", "Server Error",
+		"Global Failure" };
+
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		if (v[i].code == code)
+			return v[i].text;
+	}
+	return kinds[code >= 100 && code < 700 ? code / 100 : 0];
+}
+
+bool
+sip_clean(const char *s)
+{
+	for (; *s != '\0'; s++) {
+		if (((uint8_t)*s < ' ' && *s != '\t') || *s == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+/* Takes the next ";name=value" off `*rest`, which starts with a semicolon. */
+static struct slice
+param_take(struct slice *rest)
+{
+	struct slice s = { rest->p + 1, rest->n - 1 };
+	bool quoted = false;
+	size_t n = 0;
+
+	while (n < s.n && (quoted || s.p[n] != ';')) {
+		if (s.p[n] == '"')
+			quoted = !quoted;
+		n++;
+	}
+	*rest = (struct slice){ s.p + n, s.n - n };
+	return slice_trim((struct slice){ s.p, n });
+}
+
+/* The first Via value as it goes back: RFC 3581 4 and RFC 3261 18.2.1. */
+static void
+put_top_via(struct buf *b, const struct sip_msg *m, const struct addr *from)
+{
+	const char *head = m->via;
+	struct slice rest = m->via_params, one, key, val, host = m->sent_by;
+	char ip[ADDR_STR_MAX];
+	bool rport = false;
+	uint16_t port;
+
+	addr_print_ip(from, ip);
+	put_slice(b, (struct slice){ head, (size_t)(rest.p - head) });
+	while (rest.n > 0) {
+		one = param_take(&rest);
+		(void)slice_cut(one, '=', &key, &val);
+		key = slice_trim(key);
+		if (slice_case_is(key, "received"))
+			continue; /* only we may say that */
+		if (slice_case_is(key, "rport") && slice_trim(val).n == 0) {
+			rport = true;
+			ignore_err(buf_printf(b, ";rport=%u", addr_port(from)),
+			    "sticks in the buf");
+			continue;
+		}
+		put(b, ";");
+		put_slice(b, one);
+	}
+	if (addr_split(m->sent_by, &host, &port) != 0)
+		host = m->sent_by;
+	if (rport || !slice_is(host, ip)) {
+		put(b, ";received=");
+		put(b, ip);
+	}
+}
+
+/* All Via fields of the request. */
+static void
+put_vias(struct buf *b, const struct sip_msg *m, const struct addr *from)
+{
+	const char *end = m->via_params.p + m->via_params.n, *v;
+
+	put(b, "Via: ");
+	put_top_via(b, m, from);
+	put(b, end); /* the other values of the same field, or nothing */
+	put(b, "\r\n");
+	for (size_t i = 1; (v = sip_msg_get(m, SIPH_VIA, i)) != NULL; i++)
+		put_line(b, "Via: ", v);
+}
+
+void
+sip_write_body(struct buf *b, const char *type, struct slice body)
+{
+	if (body.n > 0 && type != NULL)
+		put_line(b, "Content-Type: ", type);
+	ignore_err(buf_printf(b, "Content-Length: %zu\r\n\r\n", body.n),
+	    "sticks in the buf");
+	put_slice(b, body);
+}
+
+void
+sip_write_response(
+    struct buf *b, const struct sip_msg *req, const struct sip_rsp *r)
+{
+	const char *reason = r->reason, *v;
+
+	if (reason == NULL || !sip_clean(reason))
+		reason = sip_phrase(r->code);
+	ignore_err(buf_printf(b, "SIP/2.0 %d ", r->code), "sticks in the buf");
+	put(b, reason);
+	put(b, "\r\n");
+	put_vias(b, req, r->from);
+	put_line(b, "From: ", req->from);
+	put(b, "To: ");
+	put(b, req->to);
+	if (req->to_tag.n == 0 && r->to_tag != NULL && r->code > 100) {
+		put(b, ";tag=");
+		put(b, r->to_tag);
+	}
+	put(b, "\r\n");
+	put_line(b, "Call-ID: ", req->call_id);
+	put_line(b, "CSeq: ", sip_msg_get(req, SIPH_CSEQ, 0));
+	/* RFC 3261 12.1.1: copied into what makes a dialog. */
+	for (size_t i = 0; r->code > 100 && r->code < 300 &&
+	     (v = sip_msg_get(req, SIPH_RECORD_ROUTE, i)) != NULL;
+	     i++)
+		put_line(b, "Record-Route: ", v);
+	if (r->server != NULL)
+		put_line(b, "Server: ", r->server);
+	if (r->headers != NULL)
+		put(b, r->headers);
+	sip_write_body(b, r->type, r->body);
+}
+
+/* The fields whose values are proofs of a password. */
+static bool
+is_secret_field(struct slice line)
+{
+	struct slice name, value;
+
+	return slice_cut(line, ':', &name, &value) &&
+	    (slice_case_is(slice_trim(name), "authorization") ||
+		slice_case_is(slice_trim(name), "proxy-authorization"));
+}
+
+/* Keys in SDP: "a=crypto:1 SUITE inline:KEY", "k=..", "a=key-mgmt:..". */
+static size_t
+sdp_shown(struct slice line)
+{
+	static const char crypto[] = "a=crypto:", mgmt[] = "a=key-mgmt:";
+	const char *at;
+
+	if (line.n >= 2 && (line.p[0] | 0x20) == 'k' && line.p[1] == '=')
+		return 2;
+	if (line.n >= sizeof(mgmt) - 1 &&
+	    strncasecmp(line.p, mgmt, sizeof(mgmt) - 1) == 0)
+		return sizeof(mgmt) - 1;
+	if (line.n < sizeof(crypto) - 1 ||
+	    strncasecmp(line.p, crypto, sizeof(crypto) - 1) != 0)
+		return line.n;
+	at = memmem(line.p, line.n, "inline:", 7);
+	return at != NULL ? (size_t)(at - line.p) + 7 : sizeof(crypto) - 1;
+}
+
+/* How much of a line people may see. */
+static size_t
+line_shown(struct slice line, bool body, bool secret, bool folded)
+{
+	struct slice name, value;
+
+	if (body)
+		return sdp_shown(line);
+	if (!secret)
+		return line.n;
+	if (folded)
+		return 0;
+	(void)slice_cut(line, ':', &name, &value);
+	return name.n + 1;
+}
+
+void
+sip_mask(struct buf *out, struct slice msg)
+{
+	bool body = false, secret = false, folded;
+	struct slice line;
+	size_t shown;
+
+	while (msg.n > 0) {
+		const char *nl = memchr(msg.p, '\n', msg.n);
+		size_t n = nl != NULL ? (size_t)(nl - msg.p) + 1 : msg.n;
+
+		line = (struct slice){ msg.p, nl != NULL ? n - 1 : n };
+		if (line.n > 0 && line.p[line.n - 1] == '\r')
+			line.n--;
+		folded = line.n > 0 && (*line.p == ' ' || *line.p == '\t');
+		if (!folded)
+			secret = !body && is_secret_field(line);
+		shown = line_shown(line, body, secret, folded);
+		put_slice(
+		    out, (struct slice){ msg.p, shown < line.n ? shown : n });
+		if (shown < line.n)
+			put(out, secret ? " ***\r\n" : "***\r\n");
+		if (line.n == 0)
+			body = true;
+		msg.p += n;
+		msg.n -= n;
+	}
+}

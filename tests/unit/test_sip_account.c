@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: ISC */
+/* Calls of an account: over its registered flow, with its routes and its
+ * credentials; and who may call it. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "test_sip.h"
+#include "test_sip_tls.h"
+#include "test_sip_call.h"
+
+/* ---- a bare peer is the registrar ---- */
+
+static void
+on_reg(const struct sip_reg_status *st, void *arg)
+{
+	enum sip_reg_state *state = arg;
+
+	*state = st->state;
+}
+
+/* Registers A with the peer; returns the port A sends from. */
+static uint16_t
+register_a(struct fix *f, struct sip_reg **reg, enum sip_reg_state *state)
+{
+	char at[ADDR_STR_MAX];
+	struct sip_reg_conf c = { .user = "bob",
+		.domain = "example.test",
+		.obproxy = at,
+		.password = "secret",
+		.transport = SIPC_UDP,
+		.expires_s = 3600 };
+	uint16_t port = f->a.ports[SIPC_UDP];
+
+	addr_print(&f->p.at, at);
+	assert_int_equal(sip_reg_start(reg, f->a.s, &c, on_reg, state), 0);
+	pass(&f->w, 10);
+	heard(&f->p, 0, "REGISTER sip:example.test SIP/2.0\r\n");
+	peer_answers(&f->p, port, f->p.msg[0], 200, "rt",
+	    "Service-Route: <sip:sr.example.test;lr>\r\nExpires: 600\r\n");
+	pass(&f->w, 10);
+	assert_int_equal(*state, SIP_REG_OK);
+	peer_forget(&f->p);
+	return port;
+}
+
+static void
+calls_take_route_identity_and_credentials_of_the_account(void **state)
+{
+	struct sip_call_conf c = { .to = "4711", .sdp = slice_of("offer") };
+	enum sip_reg_state st = SIP_REG_GONE;
+	struct sip_reg *reg = NULL;
+	struct fix f;
+	uint16_t port;
+	char *second;
+
+	(void)state;
+	fix_open(&f);
+	port = register_a(&f, &reg, &st);
+	c.reg = reg;
+	assert_int_equal(
+	    sip_call_invite(&f.a.call, f.a.s, &c, on_call_event, &f.a), 0);
+	pass(&f.w, 10);
+	heard(&f.p, 0, "INVITE sip:4711@example.test SIP/2.0\r\n");
+	assert_non_null(
+	    strstr(f.p.msg[0], "From: <sip:bob@example.test>;tag="));
+	assert_non_null(
+	    strstr(f.p.msg[0], "Route: <sip:sr.example.test;lr>\r\n"));
+	assert_non_null(strstr(f.p.msg[0], ";lr>\r\nRoute: "));
+	assert_null(strstr(f.p.msg[0], "Authorization"));
+	peer_answers(&f.p, port, f.p.msg[0], 407, "t1",
+	    "Proxy-Authenticate: Digest realm=\"r\",nonce=\"n\","
+	    "algorithm=SHA-256,qop=\"auth\"\r\n");
+	pass(&f.w, 10);
+	heard(&f.p, 1, "ACK ");
+	heard(&f.p, 2, "INVITE ");
+	assert_non_null(strstr(f.p.msg[2],
+	    "Proxy-Authorization: Digest username=\"bob\",realm=\"r\""));
+	assert_non_null(strstr(f.p.msg[2], "CSeq: 2 INVITE\r\n"));
+	second = strdup(f.p.msg[2]);
+	peer_forget(&f.p);
+	/* refused again: the password is wrong, no third try */
+	peer_answers(&f.p, port, second, 407, "t2",
+	    "Proxy-Authenticate: Digest realm=\"r\",nonce=\"n2\","
+	    "algorithm=SHA-256,qop=\"auth\"\r\n");
+	pass(&f.w, 10);
+	heard(&f.p, 0, "ACK ");
+	assert_int_equal(f.p.n, 1);
+	ended(&f.a, 407, E_SIP_AUTH, true);
+	free(second);
+	sip_reg_stop(&reg);
+	fix_close(&f);
+}
+
+static void
+only_the_registrar_may_call_an_account(void **state)
+{
+	static const struct {
+		const char *why, *uri;
+		bool stranger;
+		const char *want; /* NULL: silence */
+	} v[] = {
+		{ "the account", "sip:bob@h", false, "SIP/2.0 180 " },
+		{ "nobody here", "sip:eve@h", false, "SIP/2.0 404 " },
+		{ "another port", "sip:bob@h", true, NULL },
+	};
+	struct fix f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		enum sip_reg_state st = SIP_REG_GONE;
+		struct sip_reg *reg = NULL;
+		struct peer other, *from;
+		struct buf b;
+		char at[ADDR_STR_MAX];
+		uint16_t port;
+
+		fix_open(&f);
+		f.a.answer = 180;
+		peer_open(&other, &f.w, "127.0.0.1");
+		port = register_a(&f, &reg, &st);
+		from = v[i].stranger ? &other : &f.p;
+		addr_print(&from->at, at);
+		buf_init(&b, 4096);
+		assert_int_equal(
+		    buf_printf(&b,
+			"INVITE %s SIP/2.0\r\n"
+			"Via: SIP/2.0/UDP %s;branch=z9hG4bKq\r\n"
+			"From: <sip:p@h>;tag=1\r\nTo: <%s>\r\nCall-ID: q\r\n"
+			"CSeq: 1 INVITE\r\nContact: <sip:p@%s>\r\n%s",
+			v[i].uri, at, v[i].uri, at,
+			"Content-Type: application/sdp\r\n"
+			"Content-Length: 5\r\n\r\noffer"),
+		    0);
+		peer_says(from, port, buf_str(&b));
+		buf_clear(&b);
+		pass(&f.w, 10);
+		if (v[i].want == NULL)
+			assert_int_equal(from->n, 0);
+		else
+			heard(from, 0, v[i].want);
+		assert_int_equal(f.a.incoming, i == 0);
+		/* once it is stopped nobody may */
+		sip_call_free(&f.a.call);
+		sip_reg_stop(&reg);
+		pass(&f.w, 100);
+		peer_forget(&f.p);
+		f.a.incoming = 0;
+		{
+			char *req = peer_request(
+			    &f.p, "OPTIONS", "late", "late", "", "");
+
+			peer_says(&f.p, port, req);
+			free(req);
+		}
+		pass(&f.w, 10);
+		assert_int_equal(f.p.n, 0);
+		peer_close(&other);
+		fix_close(&f);
+	}
+}
+
+static void
+unregistered_accounts_place_no_calls(void **state)
+{
+	struct sip_reg_conf rc = { .user = "bob",
+		.domain = "127.0.0.1:9",
+		.transport = SIPC_UDP,
+		.expires_s = 3600 };
+	struct sip_call_conf c = { .to = "4711", .sdp = slice_of("offer") };
+	enum sip_reg_state st = SIP_REG_GONE;
+	struct sip_reg *reg = NULL;
+	struct fix f;
+
+	(void)state;
+	fix_open(&f);
+	assert_int_equal(sip_reg_start(&reg, f.a.s, &rc, on_reg, &st), 0);
+	pass(&f.w, 10);
+	c.reg = reg;
+	assert_int_equal(
+	    sip_call_invite(&f.a.call, f.a.s, &c, on_call_event, &f.a),
+	    E_SIP_NO_ROUTE);
+	assert_null(f.a.call);
+	sip_reg_stop(&reg);
+	fix_close(&f);
+}
+
+/* ---- another stack is the registrar, over TLS ---- */
+
+static uint64_t reg_flow;
+
+static bool
+on_register(struct sip_req *req, void *arg)
+{
+	(void)arg;
+	if (strcmp(sip_req_method(req), "REGISTER") != 0)
+		return false;
+	reg_flow = sip_req_flow(req);
+	assert_int_equal(sip_req_reply(req, 200, NULL, "Expires: 600\r\n", NULL,
+			     slice_of("")),
+	    0);
+	return true;
+}
+
+/* Registers A with B over TLS. */
+static void
+register_tls(struct fix *f, struct sip_reg **reg, enum sip_reg_state *st)
+{
+	char domain[40];
+	struct sip_reg_conf c = { .user = "bob",
+		.domain = domain,
+		.transport = SIPC_TLS,
+		.expires_s = 3600,
+		.policy = tls_client_policy };
+
+	(void)snprintf(
+	    domain, sizeof(domain), "127.0.0.1:%u", f->b.ports[SIPC_TLS]);
+	f->b.s->conf.on_req = on_register;
+	assert_int_equal(sip_reg_start(reg, f->a.s, &c, on_reg, st), 0);
+	pass(&f->w, 15000);
+	assert_int_equal(*st, SIP_REG_OK);
+}
+
+static void
+calls_come_in_over_the_registered_flow_and_survive_its_loss(void **state)
+{
+	enum sip_reg_state st = SIP_REG_GONE;
+	struct sip_call_conf c = { .to = "sip:bob@127.0.0.1",
+		.sdp = slice_of("offer") };
+	struct sip_reg *reg = NULL;
+	struct fix f;
+	uint64_t old;
+
+	(void)state;
+	fix_open(&f);
+	register_tls(&f, &reg, &st);
+	f.a.answer = 200;
+	old = c.flow = reg_flow;
+	assert_int_equal(
+	    sip_call_invite(&f.b.call, f.b.s, &c, on_call_event, &f.b), 0);
+	pass(&f.w, 100);
+	event_is(&f.b, 0, SIP_CALL_ANSWERED, 200, "answer");
+	event_is(&f.a, 0, SIP_CALL_CONFIRMED, 0, "");
+	assert_true(sip_call_is_secure(f.a.call));
+	assert_ptr_equal(f.a.call->reg, reg);
+	/* the connection goes; the account comes back by a new one */
+	sip_flow_close(sip_flow_get(f.a.s, f.a.call->w.flow->id), 0);
+	pass(&f.w, 1000);
+	assert_int_equal(st, SIP_REG_OK);
+	assert_true(reg_flow != old);
+	ended(&f.b, 0, E_CLOSED, false); /* B had a direct call */
+	assert_non_null(f.a.call);
+	/* A hangs up over the new flow: B does not know the call, all ends */
+	sip_call_hangup(f.a.call, 0);
+	pass(&f.w, 100);
+	ended(&f.a, 0, 0, false);
+	assert_true(f.a.s->stats.tx_msgs > 0);
+	sip_reg_stop(&reg);
+	fix_close(&f);
+}
+
+static void
+calls_of_a_registration_that_stays_away_end(void **state)
+{
+	enum sip_reg_state st = SIP_REG_GONE;
+	struct sip_call_conf c = { .to = "sip:bob@127.0.0.1",
+		.sdp = slice_of("offer") };
+	struct sip_reg *reg = NULL;
+	struct fix f;
+
+	(void)state;
+	fix_open(&f);
+	register_tls(&f, &reg, &st);
+	f.a.answer = 200;
+	c.flow = reg_flow;
+	assert_int_equal(
+	    sip_call_invite(&f.b.call, f.b.s, &c, on_call_event, &f.b), 0);
+	pass(&f.w, 100);
+	event_is(&f.a, 0, SIP_CALL_CONFIRMED, 0, "");
+	sip_stack_free(f.b.s);
+	f.b.s = NULL;
+	pass(&f.w, 60000);
+	assert_non_null(f.a.call);
+	pass(&f.w, 5000);
+	ended(&f.a, 0, E_CLOSED, false);
+	sip_reg_stop(&reg);
+	fix_close(&f);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    calls_take_route_identity_and_credentials_of_the_account),
+		cmocka_unit_test(only_the_registrar_may_call_an_account),
+		cmocka_unit_test(unregistered_accounts_place_no_calls),
+		cmocka_unit_test(
+		    calls_come_in_over_the_registered_flow_and_survive_its_loss),
+		cmocka_unit_test(calls_of_a_registration_that_stays_away_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

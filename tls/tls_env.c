@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: ISC */
+/* What the connections of a process share: trust, identities, sessions.
+ * One in the program; tests make their own. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/x509.h>
+
+#include "bellbird/file.h"
+#include "bellbird/log.h"
+#include "bellbird/str.h"
+
+#include "internal.h"
+
+/* Copies an optional path. */
+static int
+path_dup(char **out, const char *s)
+{
+	if (s == NULL || s[0] == '\0')
+		return 0;
+	*out = strdup(s);
+	return *out != NULL ? 0 : ENOMEM;
+}
+
+/* Copies the paths of the configuration. */
+static int
+paths_copy(struct tls_env *e, const struct tls_env_conf *conf)
+{
+	const char *bundle = conf->builtin_file != NULL ? conf->builtin_file
+	                                                : BELLBIRD_CA_BUNDLE;
+	const struct {
+		char **to;
+		const char *from;
+	} all[] = {
+		{ &e->builtin_file, bundle },
+		{ &e->cache_dir, conf->cache_dir },
+		{ &e->trusted_dir, conf->trusted_dir },
+		{ &e->siptrusted_file, conf->siptrusted_file },
+		{ &e->identity_dir, conf->identity_dir },
+		{ &e->sip_owner_file, conf->sip_owner_file },
+		{ &e->server_file, conf->server_file },
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (path_dup(all[i].to, all[i].from) != 0)
+			return ENOMEM;
+	}
+	return 0;
+}
+
+/* Replaces one trust set by what its files hold now. */
+static int
+trust_load(struct tls_env *e, int which, const char *name)
+{
+	struct trust_set fresh;
+	int err = 0;
+
+	tls_trust_init(&fresh, name);
+	if (which == SET_BUILTIN && e->builtin_file != NULL)
+		err = tls_trust_load_bundle(
+		    &fresh, e->builtin_file, e->cache_dir);
+	else if (which == SET_UPLOADED && e->trusted_dir != NULL)
+		err = tls_trust_load_files(&fresh, e->trusted_dir, NULL);
+	else if (which == SET_SIPTRUSTED && e->siptrusted_file != NULL)
+		err = tls_trust_load_files(&fresh, NULL, e->siptrusted_file);
+	if (err == ENOMEM) {
+		tls_trust_clear(&fresh);
+		return err;
+	}
+	if (err != 0)
+		log_err(LOGC_TLS, 0,
+		    "trust set not loaded set=%s file=%s reason=\"%s\"", name,
+		    esc(e->builtin_file), err_str(err));
+	tls_trust_clear(&e->trust[which]);
+	e->trust[which] = fresh;
+	return 0;
+}
+
+/* Loads the device certificate: one file, or two. */
+static int
+factory_load(struct tls_env *e)
+{
+	char pem[4096], crt[4096], key[4096];
+	int err;
+
+	if (path_join(pem, sizeof(pem), e->identity_dir, "device.pem") != 0 ||
+	    path_join(crt, sizeof(crt), e->identity_dir, "device.crt") != 0 ||
+	    path_join(key, sizeof(key), e->identity_dir, "device.key") != 0)
+		return E_LIMIT;
+	if (access(pem, F_OK) == 0 || access(crt, F_OK) != 0)
+		return tls_slot_load(&e->slots[TLS_ID_FACTORY], pem, NULL);
+	err = tls_slot_load(&e->slots[TLS_ID_FACTORY], crt, key);
+	return err;
+}
+
+/* Reads everything again; only lack of memory is an error here. */
+static int
+env_load(struct tls_env *e)
+{
+	static const char *const names[SET_MAX] = { "builtin", "trusted",
+		"siptrusted" };
+	int err;
+
+	e->generation++;
+	for (int i = 0; i < SET_MAX; i++) {
+		if ((err = trust_load(e, i, names[i])) != 0)
+			return err;
+	}
+	if (e->identity_dir != NULL && factory_load(e) == ENOMEM)
+		return ENOMEM;
+	if (e->sip_owner_file != NULL &&
+	    tls_slot_load(&e->slots[TLS_ID_SIP_OWNER], e->sip_owner_file,
+	        NULL) == ENOMEM)
+		return ENOMEM;
+	if (e->server_file != NULL && access(e->server_file, F_OK) == 0 &&
+	    tls_slot_load(&e->slots[TLS_ID_SERVER], e->server_file, NULL) ==
+	        ENOMEM)
+		return ENOMEM;
+	return 0;
+}
+
+int
+tls_env_new(
+    struct tls_env **out, struct loop *l, const struct tls_env_conf *conf)
+{
+	struct tls_env *e;
+	int err = ENOMEM;
+
+	if ((e = calloc(1, sizeof(*e))) == NULL)
+		return ENOMEM;
+	e->loop = l;
+	TAILQ_INIT(&e->ctxs);
+	TAILQ_INIT(&e->sessions);
+	TAILQ_INIT(&e->kept);
+	LIST_INIT(&e->conns);
+	for (int i = 0; i < SET_MAX; i++)
+		tls_trust_init(&e->trust[i], "");
+	if ((e->pool = CRYPTO_BUFFER_POOL_new()) == NULL)
+		goto out;
+	if ((err = paths_copy(e, conf)) != 0)
+		goto out;
+	if ((err = env_load(e)) != 0)
+		goto out;
+	log_debug(LOGC_TLS, 0,
+	    "trust loaded builtin=%zu trusted=%zu siptrusted=%zu",
+	    e->trust[SET_BUILTIN].num, e->trust[SET_UPLOADED].num,
+	    e->trust[SET_SIPTRUSTED].num);
+	*out = e;
+	e = NULL;
+out:
+	tls_env_free(e);
+	return err;
+}
+
+void
+tls_env_free(struct tls_env *e)
+{
+	struct tls_conn *c;
+
+	if (e == NULL)
+		return;
+	while ((c = LIST_FIRST(&e->conns)) != NULL) {
+		if (c->flt != NULL)
+			tls_bev_orphan(c);
+		else
+			tls_conn_free(c);
+	}
+	tls_sess_clear(e);
+	tls_ctx_clear(e);
+	tls_ring_clear(e);
+	for (int i = 0; i < SET_MAX; i++)
+		tls_trust_clear(&e->trust[i]);
+	for (int i = 0; i < TLS_ID_MAX; i++)
+		tls_slot_clear(&e->slots[i]);
+	if (e->pool != NULL)
+		CRYPTO_BUFFER_POOL_free(e->pool);
+	free(e->builtin_file);
+	free(e->cache_dir);
+	free(e->trusted_dir);
+	free(e->siptrusted_file);
+	free(e->identity_dir);
+	free(e->sip_owner_file);
+	free(e->server_file);
+	free(e);
+}
+
+void
+tls_env_reload(struct tls_env *e)
+{
+	int err;
+
+	/* What was negotiated under the old trust does not come back. */
+	tls_sess_clear(e);
+	if ((err = env_load(e)) != 0)
+		log_err(LOGC_TLS, 0, "reload incomplete reason=\"%s\"",
+		    err_str(err));
+	log_info(LOGC_TLS, 0,
+	    "trust and identities read again builtin=%zu trusted=%zu "
+	    "siptrusted=%zu device=%d owner=%d server=%d",
+	    e->trust[SET_BUILTIN].num, e->trust[SET_UPLOADED].num,
+	    e->trust[SET_SIPTRUSTED].num, e->slots[TLS_ID_FACTORY].num > 0,
+	    e->slots[TLS_ID_SIP_OWNER].num > 0,
+	    e->slots[TLS_ID_SERVER].num > 0);
+}
+
+/* The slot of an id; NULL for none and auto. */
+static const struct tls_slot *
+slot_of(const struct tls_env *e, enum tls_identity id)
+{
+	return (unsigned int)id < TLS_ID_MAX ? &e->slots[id] : NULL;
+}
+
+bool
+tls_env_has_identity(const struct tls_env *e, enum tls_identity id)
+{
+	const struct tls_slot *s = slot_of(e, id);
+
+	return s != NULL && s->num > 0;
+}
+
+int
+tls_env_identity_cn(
+    const struct tls_env *e, enum tls_identity id, char *out, size_t size)
+{
+	if (!tls_env_has_identity(e, id))
+		return E_TLS_KEY;
+	return str_copy(out, size, e->slots[id].cn);
+}
+
+const char *
+tls_env_identity_error(const struct tls_env *e, enum tls_identity id)
+{
+	const struct tls_slot *s = slot_of(e, id);
+
+	return s != NULL ? s->error : "";
+}
+
+int
+tls_env_identity_brief(const struct tls_env *e, enum tls_identity id,
+    struct tls_cert_brief *out)
+{
+	if (!tls_env_has_identity(e, id))
+		return E_TLS_KEY;
+	*out = e->slots[id].brief;
+	return 0;
+}
+
+size_t
+tls_env_num_anchors(const struct tls_env *e, unsigned int trust)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < SET_MAX; i++) {
+		if ((trust & (1U << i)) != 0)
+			n += e->trust[i].num;
+	}
+	return n;
+}
+
+void
+tls_env_find_anchors(const struct tls_env *e, unsigned int trust,
+    X509_NAME *subject, STACK_OF(X509) * out)
+{
+	for (int i = 0; i < SET_MAX; i++) {
+		if ((trust & (1U << i)) != 0)
+			tls_trust_find(&e->trust[i], subject, out);
+	}
+}
+
+const char *
+tls_env_set_of(const struct tls_env *e, unsigned int trust, X509 *anchor)
+{
+	STACK_OF(X509) *sk = sk_X509_new_null();
+	const char *name = "";
+
+	for (int i = 0; sk != NULL && i < SET_MAX && name[0] == '\0'; i++) {
+		if ((trust & (1U << i)) == 0)
+			continue;
+		tls_trust_find(
+		    &e->trust[i], X509_get_subject_name(anchor), sk);
+		for (size_t k = 0; k < sk_X509_num(sk); k++) {
+			if (X509_cmp(sk_X509_value(sk, k), anchor) == 0)
+				name = e->trust[i].name;
+		}
+	}
+	sk_X509_pop_free(sk, X509_free);
+	return name;
+}
+
+int
+tls_env_server_slot(struct tls_env *e)
+{
+	struct tls_slot *s = &e->slots[TLS_ID_SERVER];
+	char why[160];
+	struct buf pem;
+	int err;
+
+	if (s->num > 0)
+		return 0;
+	/* The key of a small PEM file. */
+	buf_init_secret(&pem, 16384);
+	if ((err = tls_mint_server(&pem)) != 0)
+		goto out;
+	if ((err = tls_slot_parse(s, pem.p, pem.n, why, sizeof(why))) != 0)
+		goto out;
+	log_info(LOGC_TLS, 0,
+	    "server certificate made, self-signed cn=%s sha256=%s", s->cn,
+	    s->brief.sha256);
+	if (e->server_file != NULL && access(e->server_file, F_OK) != 0) {
+		int werr = file_write(e->server_file, pem.p, pem.n, 0600);
+
+		if (werr != 0)
+			log_warn(LOGC_TLS, 0,
+			    "server certificate not stored, it will change "
+			    "with the next start file=%s reason=\"%s\"",
+			    esc(e->server_file), err_str(werr));
+	}
+out:
+	buf_clear(&pem);
+	return err;
+}
+
+void
+tls_env_on_verdict(struct tls_env *e, tls_verdict_cb *cb, void *arg)
+{
+	e->on_verdict = cb;
+	e->on_verdict_arg = arg;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: ISC */
+/* Identities: certificate, chain and key from files, in any order.
+ * What does not belong together is refused with a sentence. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+#include <openssl/mem.h>
+#include <openssl/x509.h>
+
+#include "bellbird/file.h"
+#include "bellbird/log.h"
+#include "bellbird/str.h"
+
+#include "internal.h"
+
+enum {
+	IDENTITY_FILE_MAX = 256 * 1024, /* a chain of ten RSA-4096, ten times */
+	PARTS_CERTS_MAX = 16
+};
+
+/* What was found in the file, before it is put in order. */
+struct parts {
+	X509 *certs[PARTS_CERTS_MAX]; /* owned */
+	size_t num;
+	EVP_PKEY *key; /* owned */
+	bool encrypted, broken;
+};
+
+void
+tls_slot_clear(struct tls_slot *s)
+{
+	for (size_t i = 0; i < s->num; i++)
+		CRYPTO_BUFFER_free(s->certs[i]);
+	EVP_PKEY_free(s->key);
+	memset(s, 0, sizeof(*s)); /* public parts; the key wiped itself */
+}
+
+/* Sorts one PEM block to where it belongs. */
+static int
+on_part(const struct tls_pem_block *b, void *arg)
+{
+	struct parts *p = arg;
+	const uint8_t *at = b->der;
+
+	if (strstr(b->label, "PRIVATE KEY") != NULL && b->encrypted) {
+		p->encrypted = true;
+	} else if (b->der == NULL) {
+		p->broken = true;
+	} else if (strcmp(b->label, "CERTIFICATE") == 0) {
+		if (p->num == PARTS_CERTS_MAX)
+			return E_LIMIT;
+		p->certs[p->num] = tls_der_cert(b->der, b->n);
+		if (p->certs[p->num] != NULL)
+			p->num++;
+		else
+			p->broken = true;
+	} else if (strstr(b->label, "PRIVATE KEY") != NULL && p->key == NULL) {
+		p->key = d2i_AutoPrivateKey(NULL, &at, (long)b->n);
+		if (p->key == NULL)
+			p->broken = true;
+		tls_err_drop();
+	}
+	return 0;
+}
+
+/* Appends a certificate to the chain that is sent. */
+static int
+chain_add(struct tls_slot *s, X509 *c)
+{
+	uint8_t *der = NULL;
+	int n;
+
+	if ((n = i2d_X509(c, &der)) <= 0) {
+		tls_err_drop();
+		return ENOMEM;
+	}
+	s->certs[s->num] = CRYPTO_BUFFER_new(der, (size_t)n, NULL);
+	OPENSSL_free(der);
+	if (s->certs[s->num] == NULL)
+		return ENOMEM;
+	s->num++;
+	return 0;
+}
+
+/* Finds the certificate of the key; NULL if there is none. */
+static X509 *
+leaf_of(const struct parts *p)
+{
+	for (size_t i = 0; i < p->num; i++) {
+		if (X509_check_private_key(p->certs[i], p->key) == 1)
+			return p->certs[i];
+		tls_err_drop();
+	}
+	return NULL;
+}
+
+/* The issuer of `c` among the parts, unless it signed itself: roots are not
+ * sent. */
+static X509 *
+issuer_of(const struct parts *p, X509 *c)
+{
+	for (size_t i = 0; i < p->num; i++) {
+		X509 *x = p->certs[i];
+
+		if (x != c &&
+		    X509_NAME_cmp(X509_get_subject_name(x),
+		        X509_get_issuer_name(c)) == 0 &&
+		    X509_NAME_cmp(X509_get_subject_name(x),
+		        X509_get_issuer_name(x)) != 0)
+			return x;
+	}
+	return NULL;
+}
+
+/* Says what is missing or wrong; NULL if all is there. */
+static const char *
+parts_judge(const struct parts *p, X509 *leaf)
+{
+	if (p->encrypted && p->key == NULL)
+		return "the key is encrypted and nobody is there to type a "
+		       "passphrase: store it without one, mode 0600 "
+		       "[key.encrypted]";
+	if (p->broken)
+		return "a PEM block is damaged: copy the file again "
+		       "[key.unreadable]";
+	if (p->num == 0)
+		return "there is no certificate in PEM form "
+		       "[key.unreadable]";
+	if (p->key == NULL)
+		return "there is no private key in PEM form "
+		       "[key.unreadable]";
+	if (leaf == NULL)
+		return "certificate and key do not belong together: install "
+		       "the certificate that was issued for this key "
+		       "[key.mismatch]";
+	return NULL;
+}
+
+int
+tls_slot_parse(
+    struct tls_slot *s, const void *pem, size_t n, char *why, size_t why_size)
+{
+	struct parts p = { .num = 0 };
+	struct tls_slot fresh;
+	const char *wrong;
+	X509 *leaf = NULL;
+	int err;
+
+	memset(&fresh, 0, sizeof(fresh));
+	if ((err = tls_pem_each(pem, n, on_part, &p)) != 0)
+		goto out;
+	if (p.key != NULL)
+		leaf = leaf_of(&p);
+	if ((wrong = parts_judge(&p, leaf)) != NULL) {
+		ignore_err(str_copy(why, why_size, wrong), "a hint");
+		err = E_TLS_KEY;
+		goto out;
+	}
+	tls_x509_brief(leaf, &fresh.brief);
+	if (tls_x509_cn(leaf, fresh.cn, sizeof(fresh.cn)) != 0)
+		fresh.cn[0] = '\0';
+	for (X509 *c = leaf; c != NULL && fresh.num < TLS_CHAIN_MAX;
+	     c = issuer_of(&p, c)) {
+		if ((err = chain_add(&fresh, c)) != 0)
+			goto out;
+	}
+	fresh.key = p.key;
+	p.key = NULL;
+	tls_slot_clear(s);
+	*s = fresh;
+	memset(&fresh, 0, sizeof(fresh));
+out:
+	if (err == E_LIMIT)
+		ignore_err(str_copy(why, why_size,
+		               "there are too many certificates in it"),
+		    "a hint");
+	else if (err == ENOMEM)
+		ignore_err(str_copy(why, why_size, err_str(err)), "a hint");
+	for (size_t i = 0; i < p.num; i++)
+		X509_free(p.certs[i]);
+	EVP_PKEY_free(p.key);
+	tls_slot_clear(&fresh);
+	return err;
+}
+
+/* A key others may read is no secret: warn, since refusing would take the
+ * device off the network. */
+static void
+mode_check(const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) == 0 && (st.st_mode & 077) != 0)
+		log_warn(LOGC_TLS, 0,
+		    "key file is readable by others file=%s mode=%04o "
+		    "fix=\"chmod 0600\"",
+		    esc(path), (unsigned int)(st.st_mode & 07777));
+}
+
+int
+tls_slot_load(struct tls_slot *s, const char *path, const char *key_path)
+{
+	char why[160] = "";
+	struct buf b;
+	int err;
+
+	if (access(path, F_OK) != 0 && errno == ENOENT) {
+		tls_slot_clear(s);
+		return ENOENT;
+	}
+	buf_init_secret(&b, IDENTITY_FILE_MAX);
+	err = file_read(path, &b);
+	if (err == 0 && key_path != NULL) {
+		buf_puts(&b, "\n");
+		path = key_path; /* the one that the sentence is about */
+		err = file_read(key_path, &b);
+	}
+	if (err == 0) {
+		mode_check(path);
+		err = tls_slot_parse(s, b.p, b.n, why, sizeof(why));
+	} else {
+		snprintf(why, sizeof(why), "%s [key.unreadable]", err_str(err));
+	}
+	buf_clear(&b);
+	if (err != 0) {
+		/* What was loaded before stays in use. */
+		snprintf(s->error, sizeof(s->error), "%s: %s",
+		    esc(path), why);
+		log_err(LOGC_TLS, 0, "identity not loaded file=%s reason=\"%s\"",
+		    esc(path), why);
+		return err == ENOMEM ? ENOMEM : E_TLS_KEY;
+	}
+	return 0;
+}

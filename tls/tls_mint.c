@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: ISC */
+/* Minting for labs, tests and small sites: a CA, device and server
+ * certificates; EC P-256 and SHA-256 unless a test wants worse. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/ec_key.h>
+#include <openssl/evp.h>
+#include <openssl/mem.h>
+#include <openssl/nid.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include "bellbird/clock.h"
+#include "bellbird/file.h"
+#include "bellbird/log.h"
+#include "bellbird/mem.h"
+#include "bellbird/str.h"
+#include "bellbird/tls_cert.h"
+#include "bellbird/tls_hash.h"
+
+#include "internal.h"
+
+enum {
+	DAY_S = 86400,
+	SERVER_DAYS = 825,       /* what browsers once allowed at most */
+	OWN_SERVER_DAYS = 3650,  /* self-signed: nobody renews it in time */
+	INTERMEDIATE_DAYS = 3650,
+	PEM_MAX = 256 * 1024,
+	SANS_MAX = 1024
+};
+/* 9999-12-31T23:59:59Z: "no end" (802.1AR, RFC 5280 4.1.2.5). */
+static const int64_t forever_s = INT64_C(253402300799);
+
+/* What a certificate is made of. */
+struct making {
+	X509 *cert;         /* owned */
+	EVP_PKEY *key;      /* owned: of the new certificate */
+	X509 *issuer;       /* owned; NULL: self-signed */
+	EVP_PKEY *ca_key;   /* owned; NULL: self-signed */
+	struct tls_slot ca; /* owned: chain of the issuer */
+};
+
+/* Frees the parts. */
+static void
+making_clear(struct making *k)
+{
+	X509_free(k->cert);
+	EVP_PKEY_free(k->key);
+	X509_free(k->issuer);
+	tls_slot_clear(&k->ca);
+	tls_err_drop();
+}
+
+/* Makes a key pair. */
+static int
+key_new(int rsa_bits, EVP_PKEY **out)
+{
+	EVP_PKEY *k = EVP_PKEY_new();
+	EC_KEY *ec = NULL;
+	RSA *rsa = NULL;
+	BIGNUM *e = NULL;
+	int ok = 0;
+
+	if (k == NULL)
+		return ENOMEM;
+	if (rsa_bits == 0) {
+		ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
+		ok = ec != NULL && EC_KEY_generate_key(ec) &&
+		    EVP_PKEY_set1_EC_KEY(k, ec);
+	} else {
+		rsa = RSA_new();
+		e = BN_new();
+		ok = rsa != NULL && e != NULL && BN_set_word(e, RSA_F4) &&
+		    RSA_generate_key_ex(rsa, rsa_bits, e, NULL) &&
+		    EVP_PKEY_set1_RSA(k, rsa);
+	}
+	EC_KEY_free(ec);
+	RSA_free(rsa);
+	BN_free(e);
+	if (!ok) {
+		EVP_PKEY_free(k);
+		tls_err_drop();
+		return ENOMEM;
+	}
+	*out = k;
+	return 0;
+}
+
+/* Sets a time; RFC 5280 4.1.2.5: two digits of the year until 2049. */
+static bool
+set_time(ASN1_TIME *t, int64_t s)
+{
+	char iso[32], text[16];
+	size_t n = 0;
+
+	clock_iso(iso, sizeof(iso), s * 1000000);
+	for (const char *p = iso; *p != '\0' && *p != '.'; p++) {
+		if (*p >= '0' && *p <= '9' && n < sizeof(text) - 2)
+			text[n++] = *p;
+	}
+	text[n++] = 'Z';
+	text[n] = '\0';
+	if (strncmp(text, "2050", 4) < 0)
+		return ASN1_UTCTIME_set_string(t, text + 2) == 1;
+	return ASN1_GENERALIZEDTIME_set_string(t, text) == 1;
+}
+
+/* A serial number nobody can guess (CA/B 7.1), positive. */
+static bool
+set_serial(X509 *c)
+{
+	uint8_t raw[16];
+	ASN1_INTEGER *n;
+	BIGNUM *bn;
+	bool ok;
+
+	tls_random(raw, sizeof(raw));
+	raw[0] = (uint8_t)((raw[0] & 0x7f) | 0x40);
+	bn = BN_bin2bn(raw, sizeof(raw), NULL);
+	n = bn != NULL ? BN_to_ASN1_INTEGER(bn, NULL) : NULL;
+	ok = n != NULL && X509_set_serialNumber(c, n);
+	ASN1_INTEGER_free(n);
+	BN_free(bn);
+	return ok;
+}
+
+/* Appends one attribute to the subject. */
+static bool
+name_add(X509 *c, const char *attr, const char *value)
+{
+	return X509_NAME_add_entry_by_txt(X509_get_subject_name(c), attr,
+	           MBSTRING_UTF8, (const uint8_t *)value, -1, -1, 0) == 1;
+}
+
+/* Adds one extension from its text form. */
+static bool
+ext_add(X509 *c, X509 *issuer, int nid, const char *value)
+{
+	X509_EXTENSION *x;
+	X509V3_CTX ctx;
+	bool ok;
+
+	X509V3_set_ctx(&ctx, issuer, c, NULL, NULL, 0);
+	if ((x = X509V3_EXT_nconf_nid(NULL, &ctx, nid, value)) == NULL)
+		return false;
+	ok = X509_add_ext(c, x, -1) == 1;
+	X509_EXTENSION_free(x);
+	return ok;
+}
+
+/* Subject, validity, key: what every certificate has. */
+static int
+begin(struct making *k, const char *cn, int64_t from, int64_t to)
+{
+	if ((k->cert = X509_new()) == NULL)
+		return ENOMEM;
+	if (!X509_set_version(k->cert, X509_VERSION_3) ||
+	    !set_serial(k->cert) || !name_add(k->cert, "CN", cn) ||
+	    !set_time(X509_getm_notBefore(k->cert), from) ||
+	    !set_time(X509_getm_notAfter(k->cert), to) ||
+	    !X509_set_pubkey(k->cert, k->key))
+		return EINVAL;
+	return 0;
+}
+
+/* Issuer, key identifiers and signature: the last steps. */
+static int
+seal(struct making *k, bool sha1)
+{
+	X509 *issuer = k->issuer != NULL ? k->issuer : k->cert;
+	EVP_PKEY *key = k->ca_key != NULL ? k->ca_key : k->key;
+
+	if (!X509_set_issuer_name(k->cert, X509_get_subject_name(issuer)) ||
+	    !ext_add(k->cert, issuer, NID_subject_key_identifier, "hash") ||
+	    (k->issuer != NULL &&
+	        !ext_add(k->cert, issuer, NID_authority_key_identifier,
+	            "keyid:always")) ||
+	    X509_sign(k->cert, key, sha1 ? EVP_sha1() : EVP_sha256()) == 0)
+		return EINVAL;
+	return 0;
+}
+
+/* Appends PEM text that a BIO holds. */
+static int
+bio_take(BIO *b, struct buf *out)
+{
+	const uint8_t *p;
+	size_t n;
+
+	return BIO_mem_contents(b, &p, &n) ? buf_add(out, p, n) : ENOMEM;
+}
+
+/* Appends a certificate in PEM. */
+static int
+pem_cert(X509 *c, struct buf *out)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+	int err = ENOMEM;
+
+	if (b != NULL && PEM_write_bio_X509(b, c))
+		err = bio_take(b, out);
+	BIO_free(b);
+	return err;
+}
+
+/* Appends a key in PEM (PKCS#8, not encrypted). */
+static int
+pem_key(EVP_PKEY *k, struct buf *out)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+	int err = ENOMEM;
+
+	if (b != NULL &&
+	    PEM_write_bio_PKCS8PrivateKey(b, k, NULL, NULL, 0, NULL, NULL))
+		err = bio_take(b, out);
+	BIO_free(b);
+	return err;
+}
+
+/*
+ * An hour before all that counts as now, also where a clock is not confirmed
+ * and its floor counts: a fresh lab must not be "not yet valid".
+ */
+static int64_t
+default_from(void)
+{
+	int64_t now = clock_wall_s(), floor = clock_floor_s();
+
+	return (now < floor ? now : floor) - 3600;
+}
+
+/* The later of clock and floor: ends are counted from it. */
+static int64_t
+default_now(void)
+{
+	int64_t now = clock_wall_s(), floor = clock_floor_s();
+
+	return now > floor ? now : floor;
+}
+
+/* Writes ca.pem and ca.key; the key first, so that a CA without key never
+ * stands there. */
+static int
+ca_write(struct making *k, const char *pem_path, const char *key_path)
+{
+	struct buf cert, key;
+	int err;
+
+	buf_init(&cert, PEM_MAX);
+	buf_init_secret(&key, PEM_MAX);
+	if ((err = pem_cert(k->cert, &cert)) != 0 ||
+	    (err = pem_key(k->key, &key)) != 0)
+		goto out;
+	if ((err = file_write(key_path, key.p, key.n, 0600)) == 0)
+		err = file_write(pem_path, cert.p, cert.n, 0644);
+out:
+	buf_clear(&cert);
+	buf_clear(&key);
+	return err;
+}
+
+int
+tls_ca_init(const char *dir, const char *cn, int days)
+{
+	char pem_path[4096], key_path[4096];
+	struct making k;
+	int err;
+
+	memset(&k, 0, sizeof(k));
+	if (cn == NULL || cn[0] == '\0' || days < 1 || days > 36500)
+		return EINVAL;
+	if ((err = path_join(pem_path, sizeof(pem_path), dir, "ca.pem")) !=
+	        0 ||
+	    (err = path_join(key_path, sizeof(key_path), dir, "ca.key")) != 0)
+		return err;
+	if (access(pem_path, F_OK) == 0 || access(key_path, F_OK) == 0)
+		return EEXIST;
+	if ((err = file_mkdirs(dir, 0755)) != 0 ||
+	    (err = key_new(0, &k.key)) != 0 ||
+	    (err = begin(&k, cn, default_from(),
+	         default_now() + (int64_t)days * DAY_S)) != 0)
+		goto out;
+	err = EINVAL;
+	if (!ext_add(k.cert, k.cert, NID_basic_constraints,
+	        "critical,CA:TRUE") ||
+	    !ext_add(k.cert, k.cert, NID_key_usage,
+	        "critical,keyCertSign,cRLSign"))
+		goto out;
+	if ((err = seal(&k, false)) == 0)
+		err = ca_write(&k, pem_path, key_path);
+out:
+	making_clear(&k);
+	return err;
+}
+
+/* Loads the issuer. */
+static int
+ca_load(struct making *k, const char *dir)
+{
+	char pem_path[4096], key_path[4096];
+	int err;
+
+	if ((err = path_join(pem_path, sizeof(pem_path), dir, "ca.pem")) !=
+	        0 ||
+	    (err = path_join(key_path, sizeof(key_path), dir, "ca.key")) != 0)
+		return err;
+	if ((err = tls_slot_load(&k->ca, pem_path, key_path)) != 0)
+		return err;
+	if ((k->issuer = tls_x509_of(k->ca.certs[0])) == NULL)
+		return ENOMEM;
+	k->ca_key = k->ca.key;
+	return 0;
+}
+
+/* The purposes of a kind of certificate. */
+static bool
+add_purpose(X509 *c, X509 *issuer, const struct tls_mint *m)
+{
+	static const char *const eku[] = {
+		[TLS_MINT_DEVICE] = "clientAuth",
+		[TLS_MINT_SERVER] = "serverAuth",
+		[TLS_MINT_BOTH] = "serverAuth,clientAuth",
+	};
+
+	if (m->kind == TLS_MINT_INTERMEDIATE)
+		return ext_add(c, issuer, NID_basic_constraints,
+		           "critical,CA:TRUE,pathlen:0") &&
+		    ext_add(c, issuer, NID_key_usage,
+		        "critical,keyCertSign,cRLSign");
+	return ext_add(c, issuer, NID_basic_constraints,
+	           "critical,CA:FALSE") &&
+	    ext_add(c, issuer, NID_key_usage,
+	        m->rsa_bits != 0
+	            ? "critical,digitalSignature,keyEncipherment"
+	            : "critical,digitalSignature") &&
+	    ext_add(c, issuer, NID_ext_key_usage, eku[m->kind]);
+}
+
+/* Names and, where asked for, the address of the issuer's certificate. */
+static int
+add_names(struct making *k, X509 *issuer, const struct tls_mint *m)
+{
+	char sans[SANS_MAX], aia[256];
+	bool device = m->kind == TLS_MINT_DEVICE;
+	bool some = m->sans != NULL && m->sans[0] != '\0';
+	int n;
+
+	n = snprintf(sans, sizeof(sans), "%s%s%s%s", some ? m->sans : "",
+	    some && device ? "," : "", device ? "URI:urn:dev:mac:" : "",
+	    device ? m->cn : "");
+	if (n < 0 || (size_t)n >= sizeof(sans))
+		return E_LIMIT;
+	if (n > 0 && !ext_add(k->cert, issuer, NID_subject_alt_name, sans))
+		return EINVAL;
+	/* 802.1AR 8.6: the serial number of the device in its name. */
+	if (device && !name_add(k->cert, "serialNumber", m->cn))
+		return EINVAL;
+	if (m->aia == NULL)
+		return 0;
+	n = snprintf(aia, sizeof(aia), "caIssuers;URI:%s", m->aia);
+	if (n < 0 || (size_t)n >= sizeof(aia))
+		return E_LIMIT;
+	return ext_add(k->cert, issuer, NID_info_access, aia) ? 0 : EINVAL;
+}
+
+/* Certificate, chain and key, one after the other. */
+static int
+print_all(const struct making *k, struct buf *pem)
+{
+	int err = pem_cert(k->cert, pem);
+
+	for (size_t i = 0; err == 0 && k->issuer != NULL && i < k->ca.num;
+	     i++) {
+		X509 *x = tls_x509_of(k->ca.certs[i]);
+
+		if (x == NULL)
+			return ENOMEM;
+		/* A root is known to who trusts it: not sent. */
+		if (X509_NAME_cmp(X509_get_subject_name(x),
+		        X509_get_issuer_name(x)) != 0)
+			err = pem_cert(x, pem);
+		X509_free(x);
+	}
+	return err == 0 ? pem_key(k->key, pem) : err;
+}
+
+/* The end of validity of a kind, counted from now. */
+static int64_t
+default_to(enum tls_mint_kind kind)
+{
+	switch (kind) {
+	case TLS_MINT_DEVICE:
+		return forever_s;
+	case TLS_MINT_INTERMEDIATE:
+		return default_now() + (int64_t)INTERMEDIATE_DAYS * DAY_S;
+	default:
+		return default_now() + (int64_t)SERVER_DAYS * DAY_S;
+	}
+}
+
+int
+tls_mint(const struct tls_mint *m, struct buf *pem)
+{
+	int64_t from = m->not_before_s != 0 ? m->not_before_s : default_from();
+	int64_t to = m->not_after_s != 0 ? m->not_after_s : default_to(m->kind);
+	size_t before = pem->n;
+	struct making k;
+	X509 *issuer;
+	int err;
+
+	memset(&k, 0, sizeof(k));
+	if (m->cn == NULL || m->cn[0] == '\0' ||
+	    (unsigned int)m->kind > TLS_MINT_INTERMEDIATE || from >= to ||
+	    (m->rsa_bits != 0 && (m->rsa_bits < 1024 || m->rsa_bits > 4096)))
+		return EINVAL;
+	if ((m->ca_dir != NULL && (err = ca_load(&k, m->ca_dir)) != 0) ||
+	    (err = key_new(m->rsa_bits, &k.key)) != 0 ||
+	    (err = begin(&k, m->cn, from, to)) != 0)
+		goto out;
+	issuer = k.issuer != NULL ? k.issuer : k.cert;
+	err = EINVAL;
+	if (!add_purpose(k.cert, issuer, m))
+		goto out;
+	if ((err = add_names(&k, issuer, m)) != 0 ||
+	    (err = seal(&k, m->sha1)) != 0)
+		goto out;
+	if ((err = print_all(&k, pem)) != 0)
+		buf_cut(pem, before);
+out:
+	making_clear(&k);
+	return err;
+}
+
+int
+tls_mint_server(struct buf *pem)
+{
+	char host[256] = "", san[300];
+	struct tls_mint m = { .kind = TLS_MINT_SERVER, .sans = san };
+
+	if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
+		ignore_err(str_copy(host, sizeof(host), "bellbird"), "fits");
+	/* Names of hosts have no commas; if this one does, it is not one. */
+	if (strpbrk(host, ",;: ") != NULL || strlen(host) > 64)
+		ignore_err(str_copy(host, sizeof(host), "bellbird"), "fits");
+	snprintf(san, sizeof(san), "DNS:%s", host);
+	m.cn = host;
+	m.not_after_s = default_now() + (int64_t)OWN_SERVER_DAYS * DAY_S;
+	return tls_mint(&m, pem);
+}
