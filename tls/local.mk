@@ -1,6 +1,44 @@
 # tls/: everything that touches BoringSSL.  Below it: base/.
 noinst_LIBRARIES += %D%/libtls.a
-noinst_HEADERS +=
+noinst_HEADERS += include/bellbird/tls_cert.h include/bellbird/tls_conn.h \
+	include/bellbird/tls_hash.h include/bellbird/tls_policy.h \
+	include/bellbird/tls_verdict.h %D%/internal.h
 %C%_libtls_a_CPPFLAGS = $(AM_CPPFLAGS) $(BSSL_CFLAGS) $(EVENT_CFLAGS)
-%C%_libtls_a_SOURCES =
-TLS_LIBS = tls/libtls.a base/libbase.a $(BSSL_LIBS) $(EVENT_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) -lpthread
+%C%_libtls_a_SOURCES = \
+	%D%/tls_bev.c \
+	%D%/tls_cert.c \
+	%D%/tls_conn.c \
+	%D%/tls_ctx.c \
+	%D%/tls_env.c \
+	%D%/tls_err.c \
+	%D%/tls_explain.c \
+	%D%/tls_hash.c \
+	%D%/tls_hs.c \
+	%D%/tls_index.c \
+	%D%/tls_key.c \
+	%D%/tls_listen.c \
+	%D%/tls_mint.c \
+	%D%/tls_peer.c \
+	%D%/tls_pem.c \
+	%D%/tls_policy.c \
+	%D%/tls_ring.c \
+	%D%/tls_sess.c \
+	%D%/tls_trust.c \
+	%D%/tls_verdict.c \
+	%D%/tls_verify.c \
+	%D%/tls_words.c \
+	%D%/tls_x509.c
+TLS_LIBS = tls/libtls.a base/libbase.a $(BSSL_LIBS) $(EVENT_LIBS) \
+	$(CARES_LIBS) $(JANSSON_LIBS) -lpthread
+
+if HAVE_CMOCKA
+TLS_TESTS = tests/unit/test_tls_hash tests/unit/test_tls_policy
+check_PROGRAMS += $(TLS_TESTS)
+TESTS += $(TLS_TESTS)
+tests_unit_test_tls_hash_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib
+tests_unit_test_tls_hash_LDADD = $(TLS_LIBS) $(TEST_LIBS)
+tests_unit_test_tls_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib
+tests_unit_test_tls_policy_LDADD = $(TLS_LIBS) $(TEST_LIBS)
+endif
