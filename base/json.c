@@ -273,7 +273,13 @@ jv_get_num(const struct jv *obj, const char *key, double dflt)
 bool
 jv_get_bool(const struct jv *obj, const char *key, bool dflt)
 {
-	json_t *j = to_json(jv_get(obj, key));
+	return jv_as_bool(jv_get(obj, key), dflt);
+}
+
+bool
+jv_as_bool(const struct jv *v, bool dflt)
+{
+	json_t *j = to_json(v);
 
 	return json_is_boolean(j) ? json_is_true(j) : dflt;
 }

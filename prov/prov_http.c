@@ -95,8 +95,14 @@ verdict_keep(struct prov_http *h, const struct tls_conn *c)
 static void
 conn_close(struct prov_http *h)
 {
+	struct tls_conn *c;
+
 	if (h->conn == NULL)
 		return;
+	/* libevent frees the stream a turn later: it must not tell us then. */
+	c = h->secure ? tls_bev_conn(h->tls, h->stream) : NULL;
+	if (c != NULL)
+		tls_conn_set_cb(c, NULL, NULL);
 	evhttp_connection_free(h->conn);
 	h->conn = NULL;
 	h->stream = NULL;

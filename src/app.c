@@ -168,16 +168,7 @@ static void
 on_verdict(const struct tls_verdict *v, void *arg)
 {
 	struct app *a = arg;
-	char line[256];
 
-	tls_verdict_line(v, line, sizeof(line));
-	if (v->err == 0)
-		log_info(LOGC_TLS, v->id, "%s host=%s %s",
-		    tls_use_name(v->policy.use), esc(v->host), line);
-	else
-		log_warn(LOGC_TLS, v->id, "%s host=%s %s [%s]",
-		    tls_use_name(v->policy.use), esc(v->host), v->text,
-		    v->class);
 	app_event(a, "tls.verdict", tls_verdict_json(v));
 }
 

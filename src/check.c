@@ -34,10 +34,11 @@ state_from_settings(struct paths *p, const struct jv *args)
 	prov_problems_clear(&problems);
 }
 
-/* One "key=value" of -o. */
+/* One "key=value" of -o; `from_file`: the value was read by key=@FILE. */
 static int
-set_one(struct prov_store *s, const char *text)
+set_one(struct prov_store *s, const char *text, bool from_file)
 {
+	const struct prov_key *k;
 	struct slice key, value;
 	char why[WHY_SIZE] = "", name[128], *v;
 	int err;
@@ -46,6 +47,12 @@ set_one(struct prov_store *s, const char *text)
 		return ctl_error(false, CTL_USAGE,
 		    "-o wants key=value (or key=@FILE for a secret)", NULL);
 	key = slice_trim(key);
+	k = prov_key_find(key);
+	if (k != NULL && (k->flags & PROV_F_SECRET) != 0 && !from_file)
+		return ctl_error(false, CTL_USAGE,
+		    "others can read a secret on the command line: use "
+		    "-o key=@FILE, or bellbird config set KEY -",
+		    NULL);
 	if (str_copy_slice(name, sizeof(name), key) != 0 ||
 	    (v = slice_dup(value)) == NULL)
 		return ctl_error(false, CTL_USAGE, "-o: too long", NULL);
@@ -77,7 +84,8 @@ app_open_store(struct prov_store **out, struct paths *p, struct loop *l,
 		return ctl_error(false, CTL_CONFIG, err_str(err), NULL);
 	}
 	for (size_t i = 0; code == CTL_OK && i < jv_len(sets); i++)
-		code = set_one(s, jv_as_str(jv_at(sets, i)));
+		code = set_one(s, jv_as_str(jv_at(sets, i)),
+		    jv_as_bool(jv_at(jv_get(args, "set_file"), i), false));
 	if (code == CTL_OK)
 		*out = s;
 	else

@@ -14,7 +14,6 @@
 
 enum {
 	DIR_MODE = 0700,
-	EXPIRES_S = 600,
 	FILE_MAX = 1 << 20 /* the ceiling of a provisioned file */
 };
 
@@ -48,8 +47,8 @@ register_ok(struct lab *lab, struct sip_req *req)
 	} else {
 		lab->flow = sip_req_flow(req);
 		(void)snprintf(headers, sizeof(headers),
-		    "Contact: %s;expires=%d\r\nSupported: outbound, path\r\n",
-		    contact, EXPIRES_S);
+		    "Contact: %s%s\r\nSupported: outbound, path\r\n", contact,
+		    strstr(contact, "expires=") == NULL ? ";expires=600" : "");
 	}
 	log_info(LOGC_SIP, 0, "lab: %s user=%s",
 	    gone ? "unregistered" : "registered", esc(who));

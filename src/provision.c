@@ -48,6 +48,8 @@ provision_free(struct provision *p)
 	prov_run_stop(&p->run);
 	while ((w = TAILQ_FIRST(&p->waiters)) != NULL) {
 		TAILQ_REMOVE(&p->waiters, w, link);
+		if (w->req != NULL)
+			ctl_fail(w->req, CTL_FAIL, "the endpoint stops", NULL);
 		free(w);
 	}
 	jv_free(p->report);

@@ -172,12 +172,22 @@ change(struct ctl_req *r, const struct jv *args, struct app *a, bool set)
 {
 	const char *key = need_key(r, args);
 	const char *value = jv_get_str(args, "value");
+	const struct prov_key *k;
 	char why[WHY_SIZE] = "";
 	struct jv *o;
 	int err;
 
 	if (key == NULL)
 		return;
+	k = prov_key_find(slice_of(key));
+	if (set && k != NULL && (k->flags & PROV_F_SECRET) != 0 &&
+	    jv_get_bool(args, "argv", false)) {
+		ctl_fail(r, CTL_USAGE,
+		    "others can read a secret on the command line: give - as "
+		    "the value and the secret on standard input",
+		    NULL);
+		return;
+	}
 	if (set && value == NULL) {
 		ctl_fail(r, CTL_USAGE, "the value is missing", NULL);
 		return;

@@ -262,6 +262,8 @@ MUST_CHECK int tls_conn_alloc(struct tls_conn **out, struct tls_env *e,
     const struct tls_policy *policy, enum tls_dir dir);
 /* tls_conn_release frees everything but the bufferevents. */
 void tls_conn_release(struct tls_conn *c);
+/* tls_hs_bio joins the TLS object and the buffers of the socket. */
+MUST_CHECK int tls_hs_bio(struct tls_conn *c);
 /* tls_hs_begin: TCP is up; the TLS object is made and the clock started. */
 MUST_CHECK int tls_hs_begin(struct tls_conn *c);
 /* tls_hs_step: 0 up, EAGAIN more is needed, else it failed and is judged. */

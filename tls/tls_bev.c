@@ -59,8 +59,8 @@ fail(struct tls_conn *c)
 		return;
 	c->face->failed = true;
 	tls_hs_flush(c); /* an alert */
-	bufferevent_trigger_event(c->flt,
-	    BEV_EVENT_ERROR | BEV_EVENT_READING, BEV_OPT_DEFER_CALLBACKS);
+	bufferevent_trigger_event(c->flt, BEV_EVENT_ERROR | BEV_EVENT_READING,
+	    BEV_OPT_DEFER_CALLBACKS);
 }
 
 /* Tells the observer; he may not free a connection that a filter owns. */
@@ -83,13 +83,13 @@ note_addrs(struct tls_conn *c)
 		return;
 	tls_conn_nodelay(fd);
 	if (getpeername(fd, (struct sockaddr *)&ss, &n) == 0)
-		ignore_err(addr_from_sockaddr(
-		               &c->v.remote, (struct sockaddr *)&ss, n),
+		ignore_err(
+		    addr_from_sockaddr(&c->v.remote, (struct sockaddr *)&ss, n),
 		    "then the record has no address");
 	n = sizeof(ss);
 	if (getsockname(fd, (struct sockaddr *)&ss, &n) == 0)
-		ignore_err(addr_from_sockaddr(
-		               &c->v.local, (struct sockaddr *)&ss, n),
+		ignore_err(
+		    addr_from_sockaddr(&c->v.local, (struct sockaddr *)&ss, n),
 		    "then the record has no address");
 }
 
@@ -153,8 +153,7 @@ read_some(struct tls_conn *c, struct evbuffer *dst,
 		    BEV_EVENT_EOF | BEV_EVENT_READING, BEV_OPT_DEFER_CALLBACKS);
 	} else if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) {
 		c->end_err = tls_hs_late(c,
-		    c->v.alert_rx >= 0 ? E_TLS_PEER_REFUSED
-		                       : E_TLS_HANDSHAKE);
+		    c->v.alert_rx >= 0 ? E_TLS_PEER_REFUSED : E_TLS_HANDSHAKE);
 		fail(c);
 		*res = BEV_ERROR;
 	}
@@ -205,7 +204,7 @@ tail_may_go(struct tls_conn *c)
 	if (p.fd < 0 || poll(&p, 1, 0) == 1)
 		return true;
 	return io_start(&c->face->writable, c->env->loop, p.fd, IO_WRITE,
-	           on_writable, c) != 0;
+		   on_writable, c) != 0;
 }
 
 static enum bufferevent_filter_result
@@ -245,8 +244,8 @@ filter_out(struct evbuffer *src, struct evbuffer *dst, ev_ssize_t limit,
 		if (n == len && !tail_may_go(c))
 			return res;
 		tls_err_drop();
-		k = SSL_write(c->ssl, evbuffer_pullup(src, (ev_ssize_t)n),
-		    (int)n);
+		k = SSL_write(
+		    c->ssl, evbuffer_pullup(src, (ev_ssize_t)n), (int)n);
 		tls_err_drop();
 		if (k <= 0) {
 			fail(c);
@@ -284,8 +283,8 @@ on_output(struct evbuffer *b, const struct evbuffer_cb_info *info, void *arg)
 		loop_defer(c->env->loop, &c->later, on_kick, c);
 }
 
-/* The socket of a client is connected: TLS begins; evhttp hears of it when
- * TLS is up. */
+/* The socket of a client is connected, and its hello is on the way; evhttp
+ * hears of it when TLS is up. */
 static void
 on_tcp(struct tls_conn *c)
 {
@@ -311,11 +310,6 @@ on_socket(struct bufferevent *und, short what, void *arg)
 	struct tls_conn *c = arg;
 	int e = EVUTIL_SOCKET_ERROR();
 
-	if ((what & BEV_EVENT_CONNECTED) != 0 &&
-	    c->v.policy.dir == TLS_CLIENT) {
-		on_tcp(c);
-		return;
-	}
 	if (c->v.phase == TLS_PH_CONNECT &&
 	    (what & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) != 0) {
 		tls_hs_tcp_fail(c, e != 0 ? e : ECONNREFUSED);
@@ -330,8 +324,7 @@ on_socket(struct bufferevent *und, short what, void *arg)
 			fail(c);
 		}
 		return;
-	} else if (c->up && !c->face->failed &&
-	    (what & BEV_EVENT_ERROR) != 0) {
+	} else if (c->up && !c->face->failed && (what & BEV_EVENT_ERROR) != 0) {
 		c->end_err = tls_hs_late(c, e != 0 ? e : ECONNRESET);
 	}
 	c->face->event(und, what, c->face->arg);
@@ -391,6 +384,8 @@ on_socket_read(struct bufferevent *und, void *arg)
 {
 	struct tls_conn *c = arg;
 
+	if (c->env != NULL && c->v.phase == TLS_PH_CONNECT)
+		on_tcp(c);
 	c->face->read(und, c->face->arg);
 }
 
@@ -399,6 +394,10 @@ on_socket_write(struct bufferevent *und, void *arg)
 {
 	struct tls_conn *c = arg;
 
+	/* evhttp connects the filter, not the socket below it, so the socket
+	 * never says CONNECTED: that the hello left says the same. */
+	if (c->env != NULL && c->v.phase == TLS_PH_CONNECT)
+		on_tcp(c);
 	c->face->write(und, c->face->arg);
 }
 
@@ -414,8 +413,8 @@ assemble(struct tls_conn *c)
 	    loop_base(c->env->loop), -1, BEV_OPT_CLOSE_ON_FREE);
 	if (c->bev == NULL)
 		return ENOMEM;
-	c->flt = bufferevent_filter_new(c->bev, filter_in, filter_out,
-	    BEV_OPT_CLOSE_ON_FREE, on_free, c);
+	c->flt = bufferevent_filter_new(
+	    c->bev, filter_in, filter_out, BEV_OPT_CLOSE_ON_FREE, on_free, c);
 	if (c->flt == NULL)
 		return ENOMEM;
 	bufferevent_getcb(c->bev, &t->read, &t->write, &t->event, &t->arg);
@@ -445,6 +444,19 @@ abandon(struct tls_conn *c)
 	tls_conn_release(c);
 }
 
+/* Puts the ClientHello into the socket's buffer; it leaves as soon as evhttp
+ * has connected. */
+static int
+hello(struct tls_conn *c)
+{
+	int err;
+
+	if ((err = tls_hs_bio(c)) != 0)
+		return err;
+	err = tls_hs_step(c);
+	return err == EAGAIN ? 0 : err;
+}
+
 int
 tls_bev_client(struct bufferevent **out, struct tls_env *e,
     const struct tls_conn_conf *conf)
@@ -458,7 +470,7 @@ tls_bev_client(struct bufferevent **out, struct tls_env *e,
 		return err;
 	tls_conn_fill(c, conf);
 	if ((err = tls_ctx_ssl(c, conf->alpn)) != 0 ||
-	    (err = assemble(c)) != 0) {
+	    (err = assemble(c)) != 0 || (err = hello(c)) != 0) {
 		abandon(c);
 		return err;
 	}
@@ -494,8 +506,7 @@ tls_bev_conn(struct tls_env *e, struct bufferevent *bev)
 {
 	struct tls_conn *c;
 
-	LIST_FOREACH(c, &e->conns, link)
-	{
+	LIST_FOREACH (c, &e->conns, link) {
 		if (c->flt == bev && bev != NULL)
 			return c;
 	}

@@ -99,8 +99,8 @@ bio_new(struct tls_conn *c)
 	BIO *b;
 
 	if (m == NULL) {
-		m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
-		    "evbuffer");
+		m = BIO_meth_new(
+		    BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "evbuffer");
 		if (m == NULL)
 			return NULL;
 		BIO_meth_set_write(m, bio_write);
@@ -155,9 +155,21 @@ tls_conn_release(struct tls_conn *c)
 }
 
 int
-tls_hs_begin(struct tls_conn *c)
+tls_hs_bio(struct tls_conn *c)
 {
 	BIO *b;
+
+	if ((b = bio_new(c)) == NULL) {
+		tls_err_drop();
+		return ENOMEM;
+	}
+	SSL_set_bio(c->ssl, b, b);
+	return 0;
+}
+
+int
+tls_hs_begin(struct tls_conn *c)
+{
 	int err;
 
 	c->tcp_us = clock_mono_us();
@@ -169,12 +181,7 @@ tls_hs_begin(struct tls_conn *c)
 	c->v.phase = TLS_PH_HANDSHAKE;
 	if (c->ssl == NULL && (err = tls_ctx_ssl(c, NULL)) != 0)
 		return err;
-	if ((b = bio_new(c)) == NULL) {
-		tls_err_drop();
-		return ENOMEM;
-	}
-	SSL_set_bio(c->ssl, b, b);
-	return 0;
+	return SSL_get_rbio(c->ssl) != NULL ? 0 : tls_hs_bio(c);
 }
 
 bool
@@ -221,12 +228,12 @@ note_negotiated(struct tls_conn *c)
 	name = cipher != NULL ? SSL_CIPHER_standard_name(cipher) : "";
 	ignore_err(str_copy(v->cipher, sizeof(v->cipher), name), "fits");
 	name = group != 0 ? SSL_get_curve_name(group) : NULL;
-	ignore_err(str_copy(v->group, sizeof(v->group),
-	               name != NULL ? name : ""),
+	ignore_err(
+	    str_copy(v->group, sizeof(v->group), name != NULL ? name : ""),
 	    "fits");
 	name = sig != 0 ? SSL_get_signature_algorithm_name(sig, 1) : NULL;
-	ignore_err(str_copy(v->sigalg, sizeof(v->sigalg),
-	               name != NULL ? name : ""),
+	ignore_err(
+	    str_copy(v->sigalg, sizeof(v->sigalg), name != NULL ? name : ""),
 	    "fits");
 	SSL_get0_alpn_selected(c->ssl, &alpn, &n);
 	ignore_err(str_copy(v->alpn, sizeof(v->alpn), esc_n(alpn, n)),
@@ -303,8 +310,8 @@ judge_resumed(struct tls_conn *c)
 	if (err != 0) {
 		SSL_send_fatal_alert(c->ssl, alert);
 		if (c->v.class[0] == '\0')
-			tls_explain(&c->v, "hs.internal",
-			    "could not be judged again");
+			tls_explain(
+			    &c->v, "hs.internal", "could not be judged again");
 	}
 	tls_err_drop();
 	return err;
@@ -324,9 +331,9 @@ hs_done(struct tls_conn *c)
 	if (v->resumed && v->policy.dir == TLS_CLIENT) {
 		v->shown = c->sess_shown;
 		if (v->shown != TLS_ID_NONE)
-			ignore_err(str_copy(v->shown_subject,
-			               sizeof(v->shown_subject),
-			               c->env->slots[v->shown].brief.subject),
+			ignore_err(
+			    str_copy(v->shown_subject, sizeof(v->shown_subject),
+				c->env->slots[v->shown].brief.subject),
 			    "same size");
 	}
 	timer_stop(&c->deadline);
@@ -437,7 +444,7 @@ tls_hs_timeout(struct tls_conn *c)
 		return tls_hs_tcp_fail(c, ETIMEDOUT);
 	tls_explain(&c->v, "hs.silent", "%s within %u ms",
 	    c->num_first == 0 ? "accepted the connection but sent nothing"
-	                      : "did not finish the handshake",
+			      : "did not finish the handshake",
 	    (unsigned int)c->v.policy.handshake_ms);
 	tls_hs_fail(c, c->v.err);
 	return c->v.err;
@@ -461,8 +468,8 @@ tls_hs_late(struct tls_conn *c, int err)
 		    "cut the connection right after the handshake in which it "
 		    "asked for a certificate; %s",
 		    v->shown == TLS_ID_NONE
-		        ? "none was shown, and it may demand one"
-		        : "it may refuse ours");
+			? "none was shown, and it may demand one"
+			: "it may refuse ours");
 		err = v->err;
 	} else {
 		return err;

@@ -59,6 +59,7 @@ bool jv_is_obj(const struct jv *v);
 bool jv_is_arr(const struct jv *v);
 const char *jv_as_str(const struct jv *v);
 int64_t jv_as_int(const struct jv *v, int64_t dflt);
+bool jv_as_bool(const struct jv *v, bool dflt);
 /* jv_each calls `cb` for each key of an object, in insertion order. */
 typedef void(jv_each_cb)(const char *key, struct jv *v, void *arg);
 void jv_each(const struct jv *obj, jv_each_cb *cb, void *arg);
