@@ -448,10 +448,17 @@ static int
 call_invite(struct call *c)
 {
 	struct sip_call_conf conf = { .to = c->uri, .headers = c->headers };
+	char whole[DNS_NAME_MAX + 16];
 	struct buf sdp;
 	int err;
 
 	buf_init(&sdp, UA_SDP_MAX);
+	/* A flow has no domain that would complete a bare user part. */
+	if (c->flow != 0 && strchr(c->uri, ':') == NULL) {
+		(void)snprintf(whole, sizeof(whole), "sip:%.200s@localhost",
+		    c->uri);
+		conf.to = whole;
+	}
 	if ((err = call_open_media(c)) != 0)
 		goto out;
 	if ((err = media_sess_offer(c->media, &sdp)) != 0)
