@@ -64,6 +64,9 @@ MUST_CHECK int reg_send(struct sip_reg *r);
 /* reg_backoff_us counts a failure of the kind of r->err and says how long to
  * wait now. */
 int64_t reg_backoff_us(struct sip_reg *r);
+/* reg_keeps_reason: an earlier target of this round failed in a way that
+ * tells more than `err`. */
+bool reg_keeps_reason(const struct sip_reg *r, int err);
 /* Each of these is the last thing its caller does. */
 void reg_ok(struct sip_reg *r, unsigned int granted_s);
 void reg_gone(struct sip_reg *r);

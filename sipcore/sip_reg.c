@@ -206,7 +206,8 @@ static void connect_next(struct sip_reg *r);
 void
 reg_next_target(struct sip_reg *r, int err, const char *text, int64_t min_us)
 {
-	reason_set(r, err, text != NULL ? text : err_str(err));
+	if (!reg_keeps_reason(r, err))
+		reason_set(r, err, text != NULL ? text : err_str(err));
 	if (r->next < r->num_targets && !r->unregistering) {
 		sip_ctxn_stop(&r->txn);
 		flow_drop(r);
@@ -224,7 +225,8 @@ reg_flow_down(struct sip_reg *r, int err)
 	bool was_ok = r->state == SIP_REG_OK;
 	const char *text = err_str(err);
 
-	verdict_keep(r, f);
+	if (!reg_keeps_reason(r, err))
+		verdict_keep(r, f);
 	sip_watch_clear(&r->w);
 	r->trusted = false;
 	sip_ctxn_stop(&r->txn);

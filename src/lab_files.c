@@ -95,7 +95,7 @@ make_certs(struct lab *lab)
 		 device_ca, sizeof(device_ca))) != 0 ||
 	    (err = make_ca(lab, "site-ca", "bellbird lab site CA", site_ca,
 		 sizeof(site_ca))) != 0 ||
-	    (err = make_ca(lab, "other-ca", "somebody else's CA", other,
+	    (err = make_ca(lab, "other-ca", "a CA of somebody else", other,
 		 sizeof(other))) != 0)
 		return err;
 	if ((err = path_join(

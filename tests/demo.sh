@@ -25,6 +25,6 @@ if [ $took -gt 60 ]; then
 	echo "demo took $took s after the build, at most 60 are allowed"
 	fails=$((fails + 1))
 fi
-expect 7 "somebody else's CA" --break=ca
-expect 10 "somebody else's CA" --break=prov-ca
+expect 7 "a CA of somebody else" --break=ca
+expect 10 "a CA of somebody else" --break=prov-ca
 exit $fails

@@ -48,7 +48,7 @@ def call_rows(what, c, wav, hz):
 
 def table(folder):
     status = load(folder, "status.json")
-    prov = load(folder, "prov.json")
+    prov = load(folder, "prov.json")["report"]
     acc = status["accounts"][0]
     print("What happened")
     row("provisioning", prov["server"])
@@ -72,8 +72,8 @@ def failure(folder):
     status = load(folder, "status.json")
     prov = load(folder, "prov.json")
     if not status:
-        detail = prov.get("detail") or prov
-        text, cls = detail.get("text") or prov.get("error"), detail.get("class")
+        report = prov.get("report") or {"text": "no report of provisioning"}
+        text, cls = report["text"], report.get("class")
         code = 10
     else:
         acc = status["accounts"][0]
