@@ -36,7 +36,7 @@ SSL_CTX_free(ctx);]])],
   [AC_MSG_RESULT([$bssl_where])],
   [AC_MSG_RESULT([no])
    AC_MSG_ERROR([no usable BoringSSL at $bssl_where. Install android-libboringssl-dev, or give --with-boringssl=PREFIX (OpenSSL will not do)])])
-bssl_api=`printf '#include <openssl/base.h>\nBSSL_API_IS BORINGSSL_API_VERSION\n' | $CC -xc $CPPFLAGS $BSSL_CFLAGS -E - 2>/dev/null | sed -n 's/^BSSL_API_IS //p'`
+bssl_api=`printf '#include <openssl/base.h>\nBSSL_API_IS BORINGSSL_API_VERSION\n' | $CC -xc $CPPFLAGS $BSSL_CFLAGS -E -P - 2>/dev/null | sed -n 's/^BSSL_API_IS //p'`
 CFLAGS=$save_CFLAGS
 LIBS=$save_LIBS
 AC_SUBST([BSSL_CFLAGS])

@@ -455,8 +455,8 @@ call_invite(struct call *c)
 	buf_init(&sdp, UA_SDP_MAX);
 	/* A flow has no domain that would complete a bare user part. */
 	if (c->flow != 0 && strchr(c->uri, ':') == NULL) {
-		(void)snprintf(whole, sizeof(whole), "sip:%.200s@localhost",
-		    c->uri);
+		(void)snprintf(
+		    whole, sizeof(whole), "sip:%.200s@localhost", c->uri);
 		conf.to = whole;
 	}
 	if ((err = call_open_media(c)) != 0)

@@ -69,9 +69,9 @@ struct anchor_ref {
 
 /* A trust set: only places are kept; anchors are parsed when asked for. */
 struct trust_set {
-	const char *name;        /* "builtin" .. */
-	int fd;                  /* owned: the PEM bundle; -1: `der` is used */
-	struct buf der;          /* owned: DER certificates, one after another */
+	const char *name; /* "builtin" .. */
+	int fd;           /* owned: the PEM bundle; -1: `der` is used */
+	struct buf der;   /* owned: DER certificates, one after another */
 	struct anchor_ref *refs; /* owned; sorted by hash */
 	size_t num;
 };
@@ -148,7 +148,7 @@ struct tls_env {
 	char *identity_dir, *sip_owner_file, *server_file; /* all owned */
 	struct trust_set trust[SET_MAX];
 	struct tls_slot slots[TLS_ID_MAX];
-	uint64_t generation; /* of trust and identities */
+	uint64_t generation;      /* of trust and identities */
 	CRYPTO_BUFFER_POOL *pool; /* owned: equal certificates once */
 	TAILQ_HEAD(tls_ctx_list, tls_ctx) ctxs; /* most recently used first */
 	TAILQ_HEAD(tls_sess_list, tls_sess) sessions;
@@ -246,7 +246,7 @@ struct tls_conn {
 	int64_t start_us, tcp_us, up_us;
 	uint8_t sess_key[32];
 	enum tls_identity sess_shown; /* what the offered session had shown */
-	uint8_t first[64]; /* the first bytes of the peer */
+	uint8_t first[64];            /* the first bytes of the peer */
 	size_t num_first;
 	unsigned int holds; /* callbacks of ours on the stack */
 	bool up, ended, dead, told;

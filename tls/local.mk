@@ -37,6 +37,7 @@ check_PROGRAMS += $(TLS_TESTS)
 TESTS += $(TLS_TESTS)
 tests_unit_test_tls_hash_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib
+tests_unit_test_tls_hash_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_tls_hash_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib

@@ -76,8 +76,8 @@ reader_file(struct reader *r, const char *path, char *why, size_t why_size)
 		X509_free(c);
 	}
 	if (err == 0 && r->num == 0) {
-		snprintf(why, why_size,
-		    "%s: no certificate in PEM or DER form", esc(path));
+		snprintf(why, why_size, "%s: no certificate in PEM or DER form",
+		    esc(path));
 		err = E_TLS_KEY;
 	}
 out:

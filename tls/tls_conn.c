@@ -22,11 +22,12 @@
 #include "internal.h"
 
 enum {
-	/* Unsent output: a peer that does not read gets no more (tls_conn.h). */
+	/* Unsent output: a peer that does not read gets no more (tls_conn.h).
+	 */
 	OUT_MAX = 256 * 1024,
-	CHUNK = 16384,                  /* one TLS record */
-	CLEAR_CONNECT_US = 15000000,    /* as long as a TLS handshake may take */
-	SHUTDOWN_US = 10000000          /* a peer that does not read any more */
+	CHUNK = 16384,               /* one TLS record */
+	CLEAR_CONNECT_US = 15000000, /* as long as a TLS handshake may take */
+	SHUTDOWN_US = 10000000       /* a peer that does not read any more */
 };
 
 static void on_read(struct bufferevent *bev, void *arg);
@@ -143,10 +144,10 @@ note_local(struct tls_conn *c)
 	struct sockaddr_storage ss;
 	socklen_t n = sizeof(ss);
 
-	if (getsockname(bufferevent_getfd(c->bev), (struct sockaddr *)&ss,
-	        &n) == 0)
-		ignore_err(addr_from_sockaddr(
-		               &c->v.local, (struct sockaddr *)&ss, n),
+	if (getsockname(
+		bufferevent_getfd(c->bev), (struct sockaddr *)&ss, &n) == 0)
+		ignore_err(
+		    addr_from_sockaddr(&c->v.local, (struct sockaddr *)&ss, n),
 		    "then the record has no local address");
 }
 
@@ -155,8 +156,8 @@ static bool
 came_up(struct tls_conn *c)
 {
 	if (c->out.n > 0) {
-		ignore_err(put(c, c->out.p, c->out.n),
-		    "the read side tells the end");
+		ignore_err(
+		    put(c, c->out.p, c->out.n), "the read side tells the end");
 		buf_clear(&c->out);
 		buf_init(&c->out, OUT_MAX);
 		push(c);
@@ -214,7 +215,7 @@ read_tls(struct tls_conn *c, int *err)
 		default:
 			tls_err_drop();
 			*err = c->v.alert_rx >= 0 ? E_TLS_PEER_REFUSED
-			                          : E_TLS_HANDSHAKE;
+						  : E_TLS_HANDSHAKE;
 			return READ_ERROR;
 		}
 	}
@@ -236,6 +237,23 @@ read_clear(struct tls_conn *c, int *err)
 	return c->eof && !c->full ? READ_EOF : READ_MORE;
 }
 
+/* One step of the handshake; true when data may follow. */
+static bool
+pump_handshake(struct tls_conn *c, int sock_err)
+{
+	int err = tls_hs_step(c);
+
+	tls_hs_flush(c);
+	if (err == EAGAIN && sock_err != 0)
+		err = tls_hs_tcp_fail(c, sock_err);
+	if (err != 0 && err != EAGAIN) {
+		finish(c, err);
+		return false;
+	}
+	push(c);
+	return err == 0 && came_up(c);
+}
+
 /* Handshake or data, whatever is due; `sock_err`: the socket is broken. */
 static void
 pump(struct tls_conn *c, int sock_err)
@@ -245,24 +263,8 @@ pump(struct tls_conn *c, int sock_err)
 
 	if (c->ended || c->dead || c->v.phase == TLS_PH_CONNECT)
 		return;
-	if (!is_up(c)) {
-		err = tls_hs_step(c);
-		tls_hs_flush(c);
-		if (err == EAGAIN && sock_err == 0) {
-			push(c);
-			return;
-		}
-		if (err == EAGAIN)
-			err = tls_hs_tcp_fail(c, sock_err);
-		if (err != 0) {
-			finish(c, err);
-			return;
-		}
-		push(c);
-		if (!came_up(c))
-			return;
-	}
-	err = 0;
+	if (!is_up(c) && !pump_handshake(c, sock_err))
+		return;
 	end = c->v.clear ? read_clear(c, &err) : read_tls(c, &err);
 	if (end == READ_MORE && sock_err != 0) {
 		end = READ_ERROR;
@@ -395,9 +397,8 @@ on_deadline(void *arg)
 int
 tls_conn_arm(struct tls_conn *c)
 {
-	int64_t us = c->v.clear
-	    ? CLEAR_CONNECT_US
-	    : (int64_t)c->v.policy.handshake_ms * 1000;
+	int64_t us = c->v.clear ? CLEAR_CONNECT_US
+				: (int64_t)c->v.policy.handshake_ms * 1000;
 
 	return timer_start(&c->deadline, c->env->loop, us, on_deadline, c);
 }
@@ -411,8 +412,8 @@ set_dscp(int fd, int family, int dscp)
 	if (dscp <= 0 || dscp > 63)
 		return;
 	ignore_err(family == AF_INET6
-	        ? setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos))
-	        : setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)),
+		? setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos))
+		: setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos)),
 	    "marking is best effort");
 }
 
@@ -461,8 +462,8 @@ tls_conn_fill(struct tls_conn *c, const struct tls_conn_conf *conf)
 
 	if (host == NULL && conf->policy != NULL)
 		host = conf->policy->name;
-	ignore_err(str_copy(c->v.host, sizeof(c->v.host),
-	               host != NULL ? host : ""),
+	ignore_err(
+	    str_copy(c->v.host, sizeof(c->v.host), host != NULL ? host : ""),
 	    "a long name is cut for display");
 	c->v.remote = conf->remote;
 	c->v.dns_us = conf->dns_us;
@@ -484,8 +485,8 @@ attach(struct tls_conn *c, int fd)
 }
 
 int
-tls_conn_connect(struct tls_conn **out, struct tls_env *e,
-    const struct tls_conn_conf *conf)
+tls_conn_connect(
+    struct tls_conn **out, struct tls_env *e, const struct tls_conn_conf *conf)
 {
 	struct tls_conn *c;
 	int fd = -1, err;
@@ -620,8 +621,8 @@ tls_conn_shutdown(struct tls_conn *c)
 		return;
 	}
 	bufferevent_enable(c->bev, EV_WRITE);
-	if (timer_start(&c->deadline, c->env->loop, SHUTDOWN_US, on_deadline,
-	        c) != 0)
+	if (timer_start(
+		&c->deadline, c->env->loop, SHUTDOWN_US, on_deadline, c) != 0)
 		loop_defer(c->env->loop, &c->later, on_later, c);
 }
 
@@ -630,8 +631,7 @@ tls_conn_write(struct tls_conn *c, const void *p, size_t n)
 {
 	int err;
 
-	if (c->ended || c->dead || c->shut || c->wr_err != 0 ||
-	    c->flt != NULL)
+	if (c->ended || c->dead || c->shut || c->wr_err != 0 || c->flt != NULL)
 		return E_CLOSED;
 	if (n > OUT_MAX || tls_conn_unsent(c) > OUT_MAX - n)
 		return E_LIMIT;

@@ -137,8 +137,8 @@ slot_fits(const struct tls_slot *s, const STACK_OF(CRYPTO_BUFFER) * names)
 			const CRYPTO_BUFFER *b =
 			    sk_CRYPTO_BUFFER_value(names, k);
 			const uint8_t *p = CRYPTO_BUFFER_data(b);
-			X509_NAME *n = d2i_X509_NAME(
-			    NULL, &p, (long)CRYPTO_BUFFER_len(b));
+			X509_NAME *n =
+			    d2i_X509_NAME(NULL, &p, (long)CRYPTO_BUFFER_len(b));
 
 			fits |= n != NULL && X509_NAME_cmp(n, issuer) == 0;
 			X509_NAME_free(n);
@@ -180,8 +180,8 @@ slot_choose(struct tls_conn *c, const STACK_OF(CRYPTO_BUFFER) * names)
 	enum tls_identity other = TLS_ID_NONE, id = p->identity;
 
 	if (p->identity_auto && p->use == TLS_USE_SIP)
-		other = id == TLS_ID_FACTORY ? TLS_ID_SIP_OWNER
-		                             : TLS_ID_FACTORY;
+		other =
+		    id == TLS_ID_FACTORY ? TLS_ID_SIP_OWNER : TLS_ID_FACTORY;
 	if (slots[id].num == 0)
 		id = TLS_ID_NONE;
 	if (other != TLS_ID_NONE && slots[other].num == 0)
@@ -223,7 +223,7 @@ on_cert(SSL *ssl, void *arg)
 		return 0;
 	c->v.shown = id;
 	ignore_err(str_copy(c->v.shown_subject, sizeof(c->v.shown_subject),
-	               s->brief.subject),
+		       s->brief.subject),
 	    "same size");
 	return 1;
 }
@@ -268,10 +268,10 @@ ctx_setup(SSL_CTX *s, const struct tls_ctx *k)
 	if (!SSL_CTX_set_min_proto_version(s, k->min) ||
 	    !SSL_CTX_set_max_proto_version(s, k->max) ||
 	    !SSL_CTX_set_strict_cipher_list(
-	        s, legacy ? ciphers_legacy : ciphers_aead) ||
+		s, legacy ? ciphers_legacy : ciphers_aead) ||
 	    !SSL_CTX_set1_curves_list(s,
-	        k->profile == TLS_PROFILE_MODERN ? "X25519:P-256"
-	                                         : "X25519:P-256:P-384") ||
+		k->profile == TLS_PROFILE_MODERN ? "X25519:P-256"
+						 : "X25519:P-256:P-384") ||
 	    !SSL_CTX_set_verify_algorithm_prefs(s, sigalgs, num_sigs))
 		return false;
 	SSL_CTX_set_info_callback(s, on_info);
@@ -316,8 +316,7 @@ ctx_find(struct tls_env *e, const struct tls_ctx *want)
 {
 	struct tls_ctx *k;
 
-	TAILQ_FOREACH(k, &e->ctxs, link)
-	{
+	TAILQ_FOREACH (k, &e->ctxs, link) {
 		if (k->dir == want->dir && k->min == want->min &&
 		    k->max == want->max && k->profile == want->profile &&
 		    k->sha1 == want->sha1)
@@ -355,8 +354,7 @@ ctx_get(struct tls_env *e, const struct tls_policy *p)
 	}
 	SSL_CTX_set0_buffer_pool(k->ssl, e->pool);
 	TAILQ_INSERT_HEAD(&e->ctxs, k, link);
-	TAILQ_FOREACH(k, &e->ctxs, link)
-	{
+	TAILQ_FOREACH (k, &e->ctxs, link) {
 		n++;
 	}
 	if (n > CTXS_MAX)
@@ -404,7 +402,7 @@ server_setup(struct tls_conn *c)
 	SSL_set_accept_state(c->ssl);
 	SSL_set_custom_verify(c->ssl, mode, on_verify);
 	return SSL_set_session_id_context(
-	           c->ssl, c->sess_key, sizeof(c->sess_key)) == 1;
+		   c->ssl, c->sess_key, sizeof(c->sess_key)) == 1;
 }
 
 int
@@ -424,12 +422,13 @@ tls_ctx_ssl(struct tls_conn *c, const char *alpn)
 		return ENOMEM;
 	}
 	tls_sess_key(c);
-	SSL_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
-	                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_set_mode(c->ssl,
+	    SSL_MODE_ENABLE_PARTIAL_WRITE |
+		SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_set_shed_handshake_config(c->ssl, 1);
 	ok = SSL_set_ex_data(c->ssl, conn_index, c) &&
 	    (c->v.policy.dir == TLS_CLIENT ? client_setup(c, alpn)
-	                                   : server_setup(c));
+					   : server_setup(c));
 	tls_err_drop();
 	return ok ? 0 : E_TLS_PARAM;
 }

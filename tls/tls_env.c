@@ -29,7 +29,7 @@ static int
 paths_copy(struct tls_env *e, const struct tls_env_conf *conf)
 {
 	const char *bundle = conf->builtin_file != NULL ? conf->builtin_file
-	                                                : BELLBIRD_CA_BUNDLE;
+							: BELLBIRD_CA_BUNDLE;
 	const struct {
 		char **to;
 		const char *from;
@@ -111,12 +111,12 @@ env_load(struct tls_env *e)
 	if (e->identity_dir != NULL && factory_load(e) == ENOMEM)
 		return ENOMEM;
 	if (e->sip_owner_file != NULL &&
-	    tls_slot_load(&e->slots[TLS_ID_SIP_OWNER], e->sip_owner_file,
-	        NULL) == ENOMEM)
+	    tls_slot_load(
+		&e->slots[TLS_ID_SIP_OWNER], e->sip_owner_file, NULL) == ENOMEM)
 		return ENOMEM;
 	if (e->server_file != NULL && access(e->server_file, F_OK) == 0 &&
 	    tls_slot_load(&e->slots[TLS_ID_SERVER], e->server_file, NULL) ==
-	        ENOMEM)
+		ENOMEM)
 		return ENOMEM;
 	return 0;
 }
@@ -238,8 +238,8 @@ tls_env_identity_error(const struct tls_env *e, enum tls_identity id)
 }
 
 int
-tls_env_identity_brief(const struct tls_env *e, enum tls_identity id,
-    struct tls_cert_brief *out)
+tls_env_identity_brief(
+    const struct tls_env *e, enum tls_identity id, struct tls_cert_brief *out)
 {
 	if (!tls_env_has_identity(e, id))
 		return E_TLS_KEY;
@@ -278,8 +278,7 @@ tls_env_set_of(const struct tls_env *e, unsigned int trust, X509 *anchor)
 	for (int i = 0; sk != NULL && i < SET_MAX && name[0] == '\0'; i++) {
 		if ((trust & (1U << i)) == 0)
 			continue;
-		tls_trust_find(
-		    &e->trust[i], X509_get_subject_name(anchor), sk);
+		tls_trust_find(&e->trust[i], X509_get_subject_name(anchor), sk);
 		for (size_t k = 0; k < sk_X509_num(sk); k++) {
 			if (X509_cmp(sk_X509_value(sk, k), anchor) == 0)
 				name = e->trust[i].name;

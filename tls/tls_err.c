@@ -82,7 +82,7 @@ static bool
 is_cert_alert(int alert)
 {
 	return (alert >= SSL_AD_BAD_CERTIFICATE &&
-	           alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
+		   alert <= SSL_AD_CERTIFICATE_UNKNOWN) ||
 	    alert == SSL_AD_UNKNOWN_CA || alert == SSL_AD_ACCESS_DENIED ||
 	    alert == SSL_AD_DECRYPT_ERROR;
 }
@@ -99,7 +99,7 @@ alert_mtls(struct tls_verdict *v, int alert)
 		return false;
 	if (alert == SSL_AD_CERTIFICATE_REQUIRED ||
 	    (alert == SSL_AD_HANDSHAKE_FAILURE && asked &&
-	        v->shown == TLS_ID_NONE)) {
+		v->shown == TLS_ID_NONE)) {
 		tls_explain(v, "mtls.required_none",
 		    "demands a certificate of this device, and none was "
 		    "shown%s%s (alert %d, %s)",
@@ -117,8 +117,7 @@ alert_mtls(struct tls_verdict *v, int alert)
 	else
 		tls_explain(v, mtls_class(alert),
 		    "refused our certificate '%s' (slot %s): alert %d, %s",
-		    v->shown_subject, tls_identity_name(v->shown), alert,
-		    name);
+		    v->shown_subject, tls_identity_name(v->shown), alert, name);
 	return true;
 }
 
@@ -147,14 +146,13 @@ tls_err_alert(struct tls_conn *c)
 		break;
 	case SSL_AD_UNRECOGNIZED_NAME:
 		tls_explain(v, "hs.sni",
-		    "does not know the name '%s' (alert 112)",
-		    v->policy.name);
+		    "does not know the name '%s' (alert 112)", v->policy.name);
 		break;
 	default:
 		tls_explain(v, "hs.refused", "%s: alert %d, %s",
 		    is_cert_alert(alert) && v->policy.dir == TLS_SERVER
-		        ? "refused our certificate"
-		        : "ended the handshake",
+			? "refused our certificate"
+			: "ended the handshake",
 		    alert, name);
 		break;
 	}

@@ -22,8 +22,7 @@ static const struct row {
 	    "whether the service runs.",
 	    NULL },
 	{ "tcp.timeout", ETIMEDOUT,
-	    "A firewall may drop the packets, or the address is wrong.",
-	    NULL },
+	    "A firewall may drop the packets, or the address is wrong.", NULL },
 	{ "tcp.unreachable", EHOSTUNREACH,
 	    "Check this device's network, address and routes.", NULL },
 	{ "tcp.failed", EIO, "Check the network on the way.", NULL },
@@ -51,10 +50,9 @@ static const struct row {
 	    "Compare the cipher lists: ECDHE with AES-GCM or ChaCha20 is "
 	    "offered here; tls.profile = legacy offers more.",
 	    NULL },
-	{ "hs.sni", E_TLS_HANDSHAKE,
-	    "Set tls.name to a name the server knows.", NULL },
-	{ "hs.refused", E_TLS_PEER_REFUSED,
-	    "The server's log has its reason.",
+	{ "hs.sni", E_TLS_HANDSHAKE, "Set tls.name to a name the server knows.",
+	    NULL },
+	{ "hs.refused", E_TLS_PEER_REFUSED, "The server's log has its reason.",
 	    "The client's log has its reason." },
 	{ "hs.protocol", E_TLS_HANDSHAKE,
 	    "Something on the way changes the bytes, or the peer's TLS is "
@@ -66,8 +64,7 @@ static const struct row {
 	    "certificate or its CA to certs/trusted.",
 	    "Import the client's CA to certs/trusted." },
 	{ "cert.untrusted_root", E_TLS_CERT,
-	    "Import that root to certs/trusted if it is the right one.",
-	    NULL },
+	    "Import that root to certs/trusted if it is the right one.", NULL },
 	{ "cert.missing_intermediate", E_TLS_CERT,
 	    "Ask its owner to install the full chain (fullchain.pem); "
 	    "browsers hide this fault.",
@@ -87,8 +84,7 @@ static const struct row {
 	    "If the time here is right, the client needs a new certificate; "
 	    "else set the clock (NTP)." },
 	{ "cert.not_yet_valid", E_TLS_CERT,
-	    "Set the clock of this device (NTP), or the one of the CA.",
-	    NULL },
+	    "Set the clock of this device (NTP), or the one of the CA.", NULL },
 	{ "cert.name_mismatch", E_TLS_CERT,
 	    "Configure one of these names, set tls.name, or have the "
 	    "certificate issued again with the expected name.",
@@ -133,8 +129,7 @@ static const struct row {
 	    "in nginx, ca_list in Kamailio.",
 	    NULL },
 	{ "mtls.rejected_eku", E_TLS_PEER_REFUSED,
-	    "Have our certificate issued with the purpose clientAuth.",
-	    NULL },
+	    "Have our certificate issued with the purpose clientAuth.", NULL },
 	{ "mtls.rejected_expired", E_TLS_PEER_REFUSED,
 	    "Renew our certificate, or check the server's clock.", NULL },
 	{ "mtls.rejected_revoked", E_TLS_PEER_REFUSED,
@@ -189,8 +184,8 @@ tls_explain(struct tls_verdict *v, const char *class, const char *fmt, ...)
 	vsnprintf(why, sizeof(why), fmt, ap);
 	va_end(ap);
 	who(v, peer, sizeof(peer));
-	ignore_err(str_copy(v->class, sizeof(v->class), class),
-	    "classes are short");
+	ignore_err(
+	    str_copy(v->class, sizeof(v->class), class), "classes are short");
 	v->err = r->err;
 	/* The class must survive a long name: it is what scripts read. */
 	snprintf(v->text, sizeof(v->text), "%.160s %.*s. %.160s [%s]", peer,
@@ -207,6 +202,6 @@ tls_finding(struct tls_verdict *v, const char *class)
 	if (v->num_findings == TLS_FINDINGS_MAX)
 		return;
 	ignore_err(str_copy(v->findings[v->num_findings++],
-	               sizeof(v->findings[0]), class),
+		       sizeof(v->findings[0]), class),
 	    "classes are short");
 }

@@ -109,7 +109,8 @@ tls_hmac_free(struct tls_hmac *h)
 {
 	if (h == NULL)
 		return;
-	HMAC_CTX_cleanse(&h->ctx);
+	/* HMAC_CTX_cleanse() crashes without a key; this wipes as well. */
+	HMAC_CTX_cleanup(&h->ctx);
 	free(h);
 }
 
@@ -157,7 +158,7 @@ tls_ctr_new(struct tls_ctr **out, size_t key_len)
 	const EVP_CIPHER *cipher = key_len == 16 ? EVP_aes_128_ctr()
 	    : key_len == 24                      ? EVP_aes_192_ctr()
 	    : key_len == 32                      ? EVP_aes_256_ctr()
-	                                         : NULL;
+						 : NULL;
 	struct tls_ctr *c;
 
 	if (cipher == NULL)

@@ -104,8 +104,8 @@ out:
 }
 
 int
-tls_index_save(const struct trust_set *s, const char *path, int64_t size,
-    int64_t mtime_ns)
+tls_index_save(
+    const struct trust_set *s, const char *path, int64_t size, int64_t mtime_ns)
 {
 	size_t n = s->num * sizeof(*s->refs);
 	struct index_head h;

@@ -107,9 +107,9 @@ issuer_of(const struct parts *p, X509 *c)
 
 		if (x != c &&
 		    X509_NAME_cmp(X509_get_subject_name(x),
-		        X509_get_issuer_name(c)) == 0 &&
-		    X509_NAME_cmp(X509_get_subject_name(x),
-		        X509_get_issuer_name(x)) != 0)
+			X509_get_issuer_name(c)) == 0 &&
+		    X509_NAME_cmp(
+			X509_get_subject_name(x), X509_get_issuer_name(x)) != 0)
 			return x;
 	}
 	return NULL;
@@ -175,7 +175,7 @@ tls_slot_parse(
 out:
 	if (err == E_LIMIT)
 		ignore_err(str_copy(why, why_size,
-		               "there are too many certificates in it"),
+			       "there are too many certificates in it"),
 		    "a hint");
 	else if (err == ENOMEM)
 		ignore_err(str_copy(why, why_size, err_str(err)), "a hint");
@@ -227,10 +227,10 @@ tls_slot_load(struct tls_slot *s, const char *path, const char *key_path)
 	buf_clear(&b);
 	if (err != 0) {
 		/* What was loaded before stays in use. */
-		snprintf(s->error, sizeof(s->error), "%s: %s",
-		    esc(path), why);
-		log_err(LOGC_TLS, 0, "identity not loaded file=%s reason=\"%s\"",
-		    esc(path), why);
+		snprintf(s->error, sizeof(s->error), "%s: %s", esc(path), why);
+		log_err(LOGC_TLS, 0,
+		    "identity not loaded file=%s reason=\"%s\"", esc(path),
+		    why);
 		return err == ENOMEM ? ENOMEM : E_TLS_KEY;
 	}
 	return 0;

@@ -15,11 +15,11 @@
 enum {
 	CONNS_DEFAULT = 64,
 	PER_IP_DEFAULT = 16,
-	HANDSHAKES_SHARE = 4,    /* a quarter may be in their handshake */
+	HANDSHAKES_SHARE = 4,       /* a quarter may be in their handshake */
 	HANDSHAKE_OLD_US = 1000000, /* a younger one is given its chance */
-	ACCEPTS_PER_TURN = 16,   /* fairness to what else the loop does */
+	ACCEPTS_PER_TURN = 16,      /* fairness to what else the loop does */
 	BACKLOG = 128,
-	PAUSE_US = 1000000       /* out of descriptors: others may close some */
+	PAUSE_US = 1000000 /* out of descriptors: others may close some */
 };
 
 struct tls_listen {
@@ -35,7 +35,7 @@ struct tls_listen {
 	LIST_HEAD(, tls_conn) conns; /* newest first */
 	tls_accept_cb *cb;
 	void *arg;
-	bool full_told; /* log once per transition */
+	bool full_told;     /* log once per transition */
 	unsigned int holds; /* callbacks on the stack: free waits for them */
 };
 
@@ -56,8 +56,7 @@ count_ip(const struct tls_listen *l, const struct addr *a)
 	const struct tls_conn *c;
 	unsigned int n = 0;
 
-	LIST_FOREACH(c, &l->conns, siblings)
-	{
+	LIST_FOREACH (c, &l->conns, siblings) {
 		n += addr_ip_eq(&c->v.remote, a);
 	}
 	return n;
@@ -72,8 +71,7 @@ handshake_room(struct tls_listen *l)
 
 	if (l->clear || l->num_handshakes < (max > 0 ? max : 1))
 		return true;
-	LIST_FOREACH(c, &l->conns, siblings)
-	{
+	LIST_FOREACH (c, &l->conns, siblings) {
 		if (!c->handed)
 			oldest = c;
 	}
@@ -140,8 +138,8 @@ on_pause(void *arg)
 	struct tls_listen *l = arg;
 
 	if (io_start(&l->io, l->env->loop, l->fd, IO_READ, on_accept, l) != 0)
-		ignore_err(timer_start(&l->pause, l->env->loop, PAUSE_US,
-		               on_pause, l),
+		ignore_err(
+		    timer_start(&l->pause, l->env->loop, PAUSE_US, on_pause, l),
 		    "no memory for a timer: the listener stays quiet");
 }
 
@@ -160,8 +158,7 @@ accept_some(struct tls_listen *l)
 		    SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (s < 0)
 			return errno;
-		if (addr_from_sockaddr(&remote, (struct sockaddr *)&ss, n) ==
-		    0)
+		if (addr_from_sockaddr(&remote, (struct sockaddr *)&ss, n) == 0)
 			take(l, s, &remote);
 		else
 			close(s);
@@ -185,8 +182,8 @@ on_accept(int fd, int what, void *arg)
 		leave(l);
 		return;
 	}
-	log_warn(LOGC_TLS, 0, "accepting pauses 1 s reason=\"%s\"",
-	    err_str(err));
+	log_warn(
+	    LOGC_TLS, 0, "accepting pauses 1 s reason=\"%s\"", err_str(err));
 	io_stop(&l->io);
 	ignore_err(timer_start(&l->pause, l->env->loop, PAUSE_US, on_pause, l),
 	    "no memory for a timer: the listener stays quiet");
@@ -205,8 +202,8 @@ listen_socket(struct tls_listen *l)
 	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return errno;
-	ignore_err(setsockopt(
-	               l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)),
+	ignore_err(
+	    setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)),
 	    "a restart may have to wait");
 	if (bind(l->fd, &l->local.u.sa, addr_len(&l->local)) != 0 ||
 	    listen(l->fd, BACKLOG) != 0 ||

@@ -29,8 +29,8 @@
 
 enum {
 	DAY_S = 86400,
-	SERVER_DAYS = 825,       /* what browsers once allowed at most */
-	OWN_SERVER_DAYS = 3650,  /* self-signed: nobody renews it in time */
+	SERVER_DAYS = 825,      /* what browsers once allowed at most */
+	OWN_SERVER_DAYS = 3650, /* self-signed: nobody renews it in time */
 	INTERMEDIATE_DAYS = 3650,
 	PEM_MAX = 256 * 1024,
 	SANS_MAX = 1024
@@ -136,7 +136,7 @@ static bool
 name_add(X509 *c, const char *attr, const char *value)
 {
 	return X509_NAME_add_entry_by_txt(X509_get_subject_name(c), attr,
-	           MBSTRING_UTF8, (const uint8_t *)value, -1, -1, 0) == 1;
+		   MBSTRING_UTF8, (const uint8_t *)value, -1, -1, 0) == 1;
 }
 
 /* Adds one extension from its text form. */
@@ -180,8 +180,8 @@ seal(struct making *k, bool sha1)
 	if (!X509_set_issuer_name(k->cert, X509_get_subject_name(issuer)) ||
 	    !ext_add(k->cert, issuer, NID_subject_key_identifier, "hash") ||
 	    (k->issuer != NULL &&
-	        !ext_add(k->cert, issuer, NID_authority_key_identifier,
-	            "keyid:always")) ||
+		!ext_add(k->cert, issuer, NID_authority_key_identifier,
+		    "keyid:always")) ||
 	    X509_sign(k->cert, key, sha1 ? EVP_sha1() : EVP_sha256()) == 0)
 		return EINVAL;
 	return 0;
@@ -276,8 +276,7 @@ tls_ca_init(const char *dir, const char *cn, int days)
 	memset(&k, 0, sizeof(k));
 	if (cn == NULL || cn[0] == '\0' || days < 1 || days > 36500)
 		return EINVAL;
-	if ((err = path_join(pem_path, sizeof(pem_path), dir, "ca.pem")) !=
-	        0 ||
+	if ((err = path_join(pem_path, sizeof(pem_path), dir, "ca.pem")) != 0 ||
 	    (err = path_join(key_path, sizeof(key_path), dir, "ca.key")) != 0)
 		return err;
 	if (access(pem_path, F_OK) == 0 || access(key_path, F_OK) == 0)
@@ -285,13 +284,13 @@ tls_ca_init(const char *dir, const char *cn, int days)
 	if ((err = file_mkdirs(dir, 0755)) != 0 ||
 	    (err = key_new(0, &k.key)) != 0 ||
 	    (err = begin(&k, cn, default_from(),
-	         default_now() + (int64_t)days * DAY_S)) != 0)
+		 default_now() + (int64_t)days * DAY_S)) != 0)
 		goto out;
 	err = EINVAL;
-	if (!ext_add(k.cert, k.cert, NID_basic_constraints,
-	        "critical,CA:TRUE") ||
-	    !ext_add(k.cert, k.cert, NID_key_usage,
-	        "critical,keyCertSign,cRLSign"))
+	if (!ext_add(
+		k.cert, k.cert, NID_basic_constraints, "critical,CA:TRUE") ||
+	    !ext_add(
+		k.cert, k.cert, NID_key_usage, "critical,keyCertSign,cRLSign"))
 		goto out;
 	if ((err = seal(&k, false)) == 0)
 		err = ca_write(&k, pem_path, key_path);
@@ -307,8 +306,7 @@ ca_load(struct making *k, const char *dir)
 	char pem_path[4096], key_path[4096];
 	int err;
 
-	if ((err = path_join(pem_path, sizeof(pem_path), dir, "ca.pem")) !=
-	        0 ||
+	if ((err = path_join(pem_path, sizeof(pem_path), dir, "ca.pem")) != 0 ||
 	    (err = path_join(key_path, sizeof(key_path), dir, "ca.key")) != 0)
 		return err;
 	if ((err = tls_slot_load(&k->ca, pem_path, key_path)) != 0)
@@ -331,15 +329,13 @@ add_purpose(X509 *c, X509 *issuer, const struct tls_mint *m)
 
 	if (m->kind == TLS_MINT_INTERMEDIATE)
 		return ext_add(c, issuer, NID_basic_constraints,
-		           "critical,CA:TRUE,pathlen:0") &&
+			   "critical,CA:TRUE,pathlen:0") &&
 		    ext_add(c, issuer, NID_key_usage,
-		        "critical,keyCertSign,cRLSign");
-	return ext_add(c, issuer, NID_basic_constraints,
-	           "critical,CA:FALSE") &&
+			"critical,keyCertSign,cRLSign");
+	return ext_add(c, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
 	    ext_add(c, issuer, NID_key_usage,
-	        m->rsa_bits != 0
-	            ? "critical,digitalSignature,keyEncipherment"
-	            : "critical,digitalSignature") &&
+		m->rsa_bits != 0 ? "critical,digitalSignature,keyEncipherment"
+				 : "critical,digitalSignature") &&
 	    ext_add(c, issuer, NID_ext_key_usage, eku[m->kind]);
 }
 
@@ -383,8 +379,8 @@ print_all(const struct making *k, struct buf *pem)
 		if (x == NULL)
 			return ENOMEM;
 		/* A root is known to who trusts it: not sent. */
-		if (X509_NAME_cmp(X509_get_subject_name(x),
-		        X509_get_issuer_name(x)) != 0)
+		if (X509_NAME_cmp(
+			X509_get_subject_name(x), X509_get_issuer_name(x)) != 0)
 			err = pem_cert(x, pem);
 		X509_free(x);
 	}

@@ -18,11 +18,11 @@
 /* What was found while looking through the names. */
 struct search {
 	const struct tls_policy *p;
-	struct slice want;    /* the expected name */
+	struct slice want; /* the expected name */
 	bool want_ip;
-	bool any_san;         /* some DNS, URI or IP name */
-	bool any_sip_uri;     /* RFC 5922 7.1: then DNS names do not count */
-	bool wildcard_would;  /* a wildcard would match, were it allowed */
+	bool any_san;        /* some DNS, URI or IP name */
+	bool any_sip_uri;    /* RFC 5922 7.1: then DNS names do not count */
+	bool wildcard_would; /* a wildcard would match, were it allowed */
 	char *matched;
 	size_t size;
 	bool found;
@@ -179,9 +179,9 @@ cn_is(X509 *leaf, struct slice want)
 	while ((i = X509_NAME_get_index_by_NID(n, NID_commonName, i)) >= 0)
 		last = i;
 	return last >= 0 &&
-	    same_name(text_of(X509_NAME_ENTRY_get_data(
-	                  X509_NAME_get_entry(n, last))),
-	        want);
+	    same_name(
+		text_of(X509_NAME_ENTRY_get_data(X509_NAME_get_entry(n, last))),
+		want);
 }
 
 /* The class of a name that does not match. */

@@ -36,7 +36,7 @@ tls_pem_each(const void *p, size_t n, tls_pem_cb *cb, void *arg)
 			uint32_t e = ERR_peek_last_error();
 			bool end = BIO_pending(bio) == 0 ||
 			    (ERR_GET_LIB(e) == ERR_LIB_PEM &&
-			        ERR_GET_REASON(e) == PEM_R_NO_START_LINE);
+				ERR_GET_REASON(e) == PEM_R_NO_START_LINE);
 
 			tls_err_drop();
 			if (end && ERR_GET_REASON(e) == PEM_R_NO_START_LINE)

@@ -114,8 +114,8 @@ decide_versions(struct tls_policy *p, const struct tls_settings *s, char *why,
 		reason(p, TLS_F_VERSIONS,
 		    "%s.tls.min and %s.tls.max leave one version", u, u);
 	else
-		reason(p, TLS_F_VERSIONS, "from %s.tls.min and %s.tls.max", u,
-		    u);
+		reason(
+		    p, TLS_F_VERSIONS, "from %s.tls.min and %s.tls.max", u, u);
 	return 0;
 }
 
@@ -125,10 +125,10 @@ decide_profile(struct tls_policy *p, const struct tls_settings *s)
 {
 	static const char *const what[] = {
 		[TLS_PROFILE_INTERMEDIATE] = "ECDHE with AEAD; X25519, P-256, "
-		                             "P-384",
+					     "P-384",
 		[TLS_PROFILE_MODERN] = "ECDHE with AEAD; X25519, P-256",
 		[TLS_PROFILE_LEGACY] = "also CBC-SHA and RSA key exchange, "
-		                       "for old peers",
+				       "for old peers",
 	};
 
 	p->profile = s->profile;
@@ -159,8 +159,7 @@ decide_verify(struct tls_policy *p, const struct tls_settings *s)
 	}
 	p->require_client = s->require_client;
 	/* A browser that is merely asked bothers its user with a choice. */
-	p->verify = s->require_client ||
-	    (s->verify && p->use == TLS_USE_SIP);
+	p->verify = s->require_client || (s->verify && p->use == TLS_USE_SIP);
 	if (s->require_client)
 		reason(p, TLS_F_VERIFY,
 		    "a client certificate is demanded and judged");
@@ -180,8 +179,8 @@ decide_trust(struct tls_policy *p, const struct tls_settings *s, char *why,
 	const char *u = tls_use_name(p->use);
 	char sets[40];
 
-	p->trust = s->trust & (TLS_TRUST_BUILTIN | TLS_TRUST_UPLOADED |
-	                          TLS_TRUST_SIPTRUSTED);
+	p->trust = s->trust &
+	    (TLS_TRUST_BUILTIN | TLS_TRUST_UPLOADED | TLS_TRUST_SIPTRUSTED);
 	if (p->verify && p->trust == 0)
 		return refuse(why, why_size,
 		    "%s.tls.trust is empty while %s.tls.verify = 1: no "
@@ -192,8 +191,8 @@ decide_trust(struct tls_policy *p, const struct tls_settings *s, char *why,
 		reason(p, TLS_F_TRUST, "%s.tls.trust = %s", u, sets);
 	else
 		reason(p, TLS_F_TRUST,
-		    "%s.tls.trust = %s, only reported: nothing is verified",
-		    u, sets);
+		    "%s.tls.trust = %s, only reported: nothing is verified", u,
+		    sets);
 	return 0;
 }
 
@@ -257,14 +256,14 @@ decide_name(struct tls_policy *p, const char *peer,
 	p->wildcard = s->wildcard;
 	rule = tls_name_is_ip(p->name)     ? "an IP address in the SAN"
 	    : p->name_rule == TLS_NAME_SIP ? "RFC 5922: URI:sip, else DNS"
-	                                   : "RFC 9525: DNS in the SAN";
+					   : "RFC 9525: DNS in the SAN";
 	reason(p, TLS_F_NAME, "%s; by %s%s%s",
 	    s->name[0] != '\0' ? "the expected name is set by tls.name"
-	                       : "the name the user configured",
+			       : "the name the user configured",
 	    rule, s->cn ? "; CN counts if there is no SAN" : "",
 	    s->wildcard && p->name_rule == TLS_NAME_SIP
-	        ? "; one wildcard label counts"
-	        : "");
+		? "; one wildcard label counts"
+		: "");
 	return 0;
 }
 
@@ -318,8 +317,9 @@ decide_strength(struct tls_policy *p, const struct tls_settings *s)
 {
 	char over[64] = "";
 
-	p->allow = s->allow & (TLS_ALLOW_RSA1024 | TLS_ALLOW_SHA1 |
-	                          TLS_ALLOW_NO_SAN | TLS_ALLOW_NO_EKU);
+	p->allow = s->allow &
+	    (TLS_ALLOW_RSA1024 | TLS_ALLOW_SHA1 | TLS_ALLOW_NO_SAN |
+		TLS_ALLOW_NO_EKU);
 	if (p->cn)
 		p->allow |= TLS_ALLOW_NO_SAN;
 	tls_allow_print(p->allow, over, sizeof(over));
@@ -344,11 +344,12 @@ decide_clock(struct tls_policy *p, const struct tls_clock *clock)
 		return;
 	}
 	p->verify_time_s = clock->floor_s;
-	reason(p, TLS_F_CLOCK, "%s: the latest time known to have passed "
+	reason(p, TLS_F_CLOCK,
+	    "%s: the latest time known to have passed "
 	    "counts",
 	    clock->wall_s < clock->floor_s
-	        ? "the clock is behind the build or the last good time"
-	        : "the clock is not confirmed yet");
+		? "the clock is behind the build or the last good time"
+		: "the clock is not confirmed yet");
 }
 
 /* How long a handshake may take. */

@@ -135,8 +135,7 @@ kept_find(struct tls_env *e, uint64_t id)
 {
 	struct tls_kept *k;
 
-	TAILQ_FOREACH(k, &e->kept, link)
-	{
+	TAILQ_FOREACH (k, &e->kept, link) {
 		if (k->id == id)
 			return k;
 	}
@@ -177,8 +176,7 @@ tls_env_each_verdict(const struct tls_env *e, tls_verdict_cb *cb, void *arg)
 
 	if ((v = malloc(sizeof(*v))) == NULL)
 		return;
-	TAILQ_FOREACH(k, &e->kept, link)
-	{
+	TAILQ_FOREACH (k, &e->kept, link) {
 		if (tls_unpack(k->p, k->n, v, sizeof(*v)) == 0)
 			cb(v, arg);
 	}

@@ -17,8 +17,8 @@ enum { SESSIONS_MAX = 32 };
 
 /* Everything of a policy that decides what a handshake must hold. */
 static int
-policy_print(const struct tls_policy *p, uint64_t generation, char *out,
-    size_t size)
+policy_print(
+    const struct tls_policy *p, uint64_t generation, char *out, size_t size)
 {
 	return snprintf(out, size,
 	    "%d %d %x %x %d %d %d %x %d %d %d %d %x %llu %s", p->use, p->dir,
@@ -34,8 +34,7 @@ tls_sess_key(struct tls_conn *c)
 	SHA256_CTX ctx;
 	int n;
 
-	n = policy_print(
-	    &c->v.policy, c->env->generation, text, sizeof(text));
+	n = policy_print(&c->v.policy, c->env->generation, text, sizeof(text));
 	if (c->v.policy.dir == TLS_CLIENT && addr_is_set(&c->v.remote))
 		addr_print(&c->v.remote, addr);
 	SHA256_Init(&ctx);
@@ -69,8 +68,7 @@ sess_find(struct tls_conn *c)
 {
 	struct tls_sess *s;
 
-	TAILQ_FOREACH(s, &c->env->sessions, link)
-	{
+	TAILQ_FOREACH (s, &c->env->sessions, link) {
 		if (memcmp(s->key, c->sess_key, sizeof(s->key)) == 0)
 			return s;
 	}
@@ -120,8 +118,7 @@ tls_sess_store(struct tls_conn *c, SSL_SESSION *session)
 	s->s = session; /* takes the library's reference */
 	s->shown = c->v.shown;
 	TAILQ_INSERT_HEAD(&e->sessions, s, link);
-	TAILQ_FOREACH(s, &e->sessions, link)
-	{
+	TAILQ_FOREACH (s, &e->sessions, link) {
 		n++;
 	}
 	if (n > SESSIONS_MAX)

@@ -168,7 +168,7 @@ out:
 		    "good=%zu bad=%zu reason=\"%s\"",
 		    s->name, esc(path), r.good, r.bad,
 		    err == E_PARSE ? "not a certificate in PEM or DER"
-		                   : err_str(err));
+				   : err_str(err));
 }
 
 /* True for the endings certificates are uploaded with. */
@@ -284,9 +284,9 @@ bundle_scan(struct trust_set *s, const char *text, size_t size)
 	int err;
 
 	while ((at = memmem(at, size - (size_t)(at - text), begin,
-	            sizeof(begin) - 1)) != NULL) {
-		stop = memmem(at, size - (size_t)(at - text), end,
-		    sizeof(end) - 1);
+		    sizeof(begin) - 1)) != NULL) {
+		stop = memmem(
+		    at, size - (size_t)(at - text), end, sizeof(end) - 1);
 		if (stop == NULL)
 			break;
 		stop += sizeof(end) - 1;
@@ -376,8 +376,7 @@ tls_trust_load_bundle(
 		return EINVAL;
 	if (st.st_size > BUNDLE_MAX)
 		return E_LIMIT;
-	mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 +
-	    st.st_mtim.tv_nsec;
+	mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	path[0] = '\0';
 	if (cache_dir != NULL) {
 		snprintf(name, sizeof(name), "ca-%llx-%llx.idx",

@@ -21,7 +21,7 @@ phase_name(enum tls_phase p)
 		"probation", "up", "closed" };
 
 	return (unsigned int)p < sizeof(names) / sizeof(names[0]) ? names[p]
-	                                                          : "unknown";
+								  : "unknown";
 }
 
 /* Seconds since 1970 as text, without the fraction. */
@@ -37,8 +37,7 @@ iso_s(int64_t s, char out[static ISO_SIZE])
 static void
 set_ms(struct jv *o, const char *key, int64_t us)
 {
-	jv_set(o, key,
-	    us < 0 ? jv_null() : jv_num((double)(us / 10) / 100.0));
+	jv_set(o, key, us < 0 ? jv_null() : jv_num((double)(us / 10) / 100.0));
 }
 
 static struct jv *
@@ -64,8 +63,8 @@ chain_json(const struct tls_cert_brief *b, size_t n)
 
 /* The value of one field of the policy in words. */
 static void
-field_print(const struct tls_policy *p, enum tls_field f, char *out,
-    size_t size)
+field_print(
+    const struct tls_policy *p, enum tls_field f, char *out, size_t size)
 {
 	char iso[ISO_SIZE];
 
@@ -80,8 +79,8 @@ field_print(const struct tls_policy *p, enum tls_field f, char *out,
 	case TLS_F_VERIFY:
 		snprintf(out, size, "%s",
 		    p->require_client ? "required"
-		        : p->verify   ? "on"
-		                      : "off");
+			: p->verify   ? "on"
+				      : "off");
 		break;
 	case TLS_F_TRUST:
 		tls_trust_print(p->trust, out, size);
@@ -100,7 +99,7 @@ field_print(const struct tls_policy *p, enum tls_field f, char *out,
 	case TLS_F_CLOCK:
 		snprintf(out, size, "%s",
 		    p->verify_time_s == 0 ? "now"
-		                          : iso_s(p->verify_time_s, iso));
+					  : iso_s(p->verify_time_s, iso));
 		break;
 	case TLS_F_DEADLINE:
 		snprintf(out, size, "%u ms", (unsigned int)p->handshake_ms);
@@ -148,8 +147,8 @@ seen_json(const struct tls_verdict *v, struct jv *o)
 {
 	struct jv *names = jv_arr(), *findings = jv_arr();
 
-	jv_set_str(o, "version",
-	    v->version != 0 ? tls_version_name(v->version) : "");
+	jv_set_str(
+	    o, "version", v->version != 0 ? tls_version_name(v->version) : "");
 	jv_set_str(o, "cipher", v->cipher);
 	jv_set_str(o, "group", v->group);
 	jv_set_str(o, "sigalg", v->sigalg);
@@ -172,7 +171,7 @@ seen_json(const struct tls_verdict *v, struct jv *o)
 	    v->alert_tx >= 0 ? jv_int(v->alert_tx) : jv_null());
 	jv_set_str(o, "alert_phase",
 	    v->alert_rx >= 0 || v->alert_tx >= 0 ? phase_name(v->alert_phase)
-	                                         : "");
+						 : "");
 }
 
 struct jv *
@@ -186,8 +185,8 @@ tls_verdict_json(const struct tls_verdict *v)
 	clock_iso(text, sizeof(text), v->wall_us);
 	jv_set_str(o, "time", text);
 	jv_set_str(o, "use", v->clear ? "" : tls_use_name(v->policy.use));
-	jv_set_str(o, "direction",
-	    v->policy.dir == TLS_SERVER ? "server" : "client");
+	jv_set_str(
+	    o, "direction", v->policy.dir == TLS_SERVER ? "server" : "client");
 	jv_set_str(o, "host", v->host);
 	text[0] = '\0';
 	if (addr_is_set(&v->remote))
@@ -222,8 +221,9 @@ cert_text(struct buf *b, const char *what, const struct tls_cert_brief *c)
 {
 	char from[ISO_SIZE], to[ISO_SIZE];
 
-	buf_printf(b, "  %s: %s\n    issuer %s\n    %s to %s, %s, %s\n"
-	              "    SHA-256 %s\n",
+	buf_printf(b,
+	    "  %s: %s\n    issuer %s\n    %s to %s, %s, %s\n"
+	    "    SHA-256 %s\n",
 	    what, c->subject, c->issuer, iso_s(c->not_before_s, from),
 	    iso_s(c->not_after_s, to), c->key, c->sig, c->sha256);
 }
@@ -269,8 +269,8 @@ client_text(const struct tls_verdict *v, struct buf *b)
 		buf_puts(b, "  our certificate: not asked for\n");
 		return;
 	}
-	buf_printf(b, "  our certificate: %s %s\n",
-	    tls_identity_name(v->shown), v->shown_subject);
+	buf_printf(b, "  our certificate: %s %s\n", tls_identity_name(v->shown),
+	    v->shown_subject);
 	for (size_t i = 0; i < v->num_ca_names; i++)
 		buf_printf(b, "  accepts issuer: %s\n", v->ca_names[i]);
 }
@@ -317,8 +317,8 @@ who_print(const struct tls_verdict *v, char *out, size_t size)
 	else if (!v->peer_verified)
 		snprintf(out, size, "client certificate without value");
 	else
-		snprintf(out, size, "verified as %.120s by %s", name,
-		    v->anchor_set);
+		snprintf(
+		    out, size, "verified as %.120s by %s", name, v->anchor_set);
 }
 
 void
@@ -342,8 +342,7 @@ tls_verdict_line(const struct tls_verdict *v, char *out, size_t size)
 		return;
 	}
 	if (!v->ok) {
-		snprintf(
-		    out, size, "%s: in %s", peer, phase_name(v->phase));
+		snprintf(out, size, "%s: in %s", peer, phase_name(v->phase));
 		return;
 	}
 	who_print(v, who, sizeof(who));
@@ -351,13 +350,13 @@ tls_verdict_line(const struct tls_verdict *v, char *out, size_t size)
 	    tls_version_name(v->version), v->cipher, v->group,
 	    v->resumed ? " resumed" : "", who,
 	    v->policy.dir == TLS_CLIENT && v->shown != TLS_ID_NONE
-	        ? ", our certificate: "
-	        : "",
+		? ", our certificate: "
+		: "",
 	    v->policy.dir == TLS_CLIENT && v->shown != TLS_ID_NONE
-	        ? tls_identity_name(v->shown)
-	        : "",
+		? tls_identity_name(v->shown)
+		: "",
 	    v->policy.dir == TLS_CLIENT && v->shown != TLS_ID_NONE &&
-	            !v->confirmed
-	        ? " (not confirmed yet)"
-	        : "");
+		    !v->confirmed
+		? " (not confirmed yet)"
+		: "");
 }

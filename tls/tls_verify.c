@@ -144,11 +144,11 @@ static int
 explain_untrusted(struct judge *j)
 {
 	size_t n = sk_X509_num(j->chain);
-	X509 *top = n > 0 ? sk_X509_value(j->chain, n - 1)
-	                  : sk_X509_value(j->sent, 0);
+	X509 *top =
+	    n > 0 ? sk_X509_value(j->chain, n - 1) : sk_X509_value(j->sent, 0);
 	size_t anchors = tls_env_num_anchors(j->env, j->v->policy.trust);
 	bool self = X509_NAME_cmp(X509_get_subject_name(top),
-	                X509_get_issuer_name(top)) == 0;
+			X509_get_issuer_name(top)) == 0;
 	bool aia = X509_get_ext_by_NID(top, NID_info_access, -1) >= 0;
 	char name[128], issuer[128];
 
@@ -179,7 +179,7 @@ explain_untrusted(struct judge *j)
 		    "trusted here%s",
 		    issuer, anchors,
 		    n <= 1 ? " (or an intermediate certificate was not sent)"
-		           : "");
+			   : "");
 	return E_TLS_CERT;
 }
 
@@ -231,8 +231,7 @@ check_times(struct judge *j)
 		if (from <= now && now <= to)
 			continue;
 		clock_iso(at, sizeof(at), now * 1000000);
-		clock_iso(end, sizeof(end),
-		    (now > to ? to : from) * 1000000);
+		clock_iso(end, sizeof(end), (now > to ? to : from) * 1000000);
 		/* Seconds do: cut ".000Z". */
 		at[19] = end[19] = '\0';
 		if (now > to)
@@ -298,7 +297,7 @@ pss_digest(X509 *x)
 	CBS_init(&in, ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
 	if (!CBS_get_asn1(&in, &seq, CBS_ASN1_SEQUENCE) ||
 	    !CBS_get_asn1(&seq, &tag,
-	        CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) ||
+		CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) ||
 	    !CBS_get_asn1(&tag, &id, CBS_ASN1_SEQUENCE) ||
 	    !CBS_get_asn1(&id, &oid, CBS_ASN1_OBJECT))
 		return NID_sha1;
@@ -413,8 +412,8 @@ names_list(const struct tls_verdict *v, char *out, size_t size)
 
 	out[0] = '\0';
 	for (size_t i = 0; i < v->num_sans && n + 1 < size; i++) {
-		int k = snprintf(out + n, size - n, "%s%s",
-		    i > 0 ? ", " : "", v->sans[i]);
+		int k = snprintf(
+		    out + n, size - n, "%s%s", i > 0 ? ", " : "", v->sans[i]);
 
 		n += k > 0 ? (size_t)k : 0;
 	}
@@ -430,8 +429,8 @@ check_name(struct judge *j, X509 *leaf)
 	char names[200], cn[128] = "";
 	const char *class;
 
-	class = tls_peer_check(
-	    leaf, &v->policy, v->matched, sizeof(v->matched));
+	class =
+	    tls_peer_check(leaf, &v->policy, v->matched, sizeof(v->matched));
 	if (class == NULL) {
 		if (strncmp(v->matched, "CN:", 3) == 0)
 			tls_finding(v, "cert.cn_only");
@@ -453,9 +452,8 @@ check_name(struct judge *j, X509 *leaf)
 		    "(RFC 5922 7.2); expected was '%s'",
 		    names, v->policy.name);
 	else
-		tls_explain(v, class,
-		    "is certified for: %s; expected was '%s'", names,
-		    v->policy.name);
+		tls_explain(v, class, "is certified for: %s; expected was '%s'",
+		    names, v->policy.name);
 	return E_TLS_CERT;
 }
 
@@ -472,8 +470,7 @@ check_san(struct judge *j, X509 *leaf)
 	if (tls_x509_cn(leaf, cn, sizeof(cn)) != 0)
 		cn[0] = '\0';
 	return weak(j, allowed, "cert.cn_only",
-	    "carries its name only as common name ('%s'), not in the SAN",
-	    cn);
+	    "carries its name only as common name ('%s'), not in the SAN", cn);
 }
 
 /* Builds the path; 0 if the library is content. */
@@ -485,7 +482,7 @@ build(struct judge *j, X509_STORE *store)
 	int ok;
 
 	if (!X509_STORE_CTX_init(
-	        j->ctx, store, sk_X509_value(j->sent, 0), j->sent))
+		j->ctx, store, sk_X509_value(j->sent, 0), j->sent))
 		return ENOMEM;
 	param = X509_STORE_CTX_get0_param(j->ctx);
 	/* Never a CRL or policy flag: CVE-2023-0286 is open in Debian's
@@ -499,16 +496,15 @@ build(struct judge *j, X509_STORE *store)
 	j->chain = X509_STORE_CTX_get0_chain(j->ctx);
 	n = j->chain != NULL ? sk_X509_num(j->chain) : 0;
 	for (size_t i = 0; i < n && i < TLS_CHAIN_MAX; i++) {
-		tls_x509_brief(
-		    sk_X509_value(j->chain, i), &j->v->built[i]);
+		tls_x509_brief(sk_X509_value(j->chain, i), &j->v->built[i]);
 		j->v->num_built = i + 1;
 	}
 	if (ok != 1)
 		return E_TLS_CERT;
 	j->anchored = true;
 	ignore_err(str_copy(j->v->anchor_set, sizeof(j->v->anchor_set),
-	               tls_env_set_of(j->env, j->v->policy.trust,
-	                   sk_X509_value(j->chain, n - 1))),
+		       tls_env_set_of(j->env, j->v->policy.trust,
+			   sk_X509_value(j->chain, n - 1))),
 	    "names of sets are short");
 	return 0;
 }
@@ -587,21 +583,21 @@ tls_verify_chain(const struct tls_env *e, struct tls_verdict *v,
 		tls_x509_brief(sk_X509_value(sent, i), &v->sent[i]);
 		v->num_sent = i + 1;
 	}
-	v->num_sans = tls_x509_sans(
-	    sk_X509_value(sent, 0), v->sans, TLS_SANS_MAX);
+	v->num_sans =
+	    tls_x509_sans(sk_X509_value(sent, 0), v->sans, TLS_SANS_MAX);
 	if ((err = judge(&j)) == 0) {
 		v->peer_verified = true;
 		return 0;
 	}
 	if (err == ENOMEM) {
 		*alert = SSL_AD_INTERNAL_ERROR;
-		tls_explain(v, "hs.internal",
-		    "could not be judged: out of memory");
+		tls_explain(
+		    v, "hs.internal", "could not be judged: out of memory");
 		return E_TLS_CERT;
 	}
 	*alert = alert_of(v->class);
 	if (v->policy.dir == TLS_CLIENT ? v->policy.verify
-	                                : v->policy.require_client)
+					: v->policy.require_client)
 		return E_TLS_CERT;
 	/* Not verified, or optional: noted, and the peer has no identity. */
 	ignore_err(str_copy(class, sizeof(class), v->class), "same size");

@@ -74,8 +74,8 @@ word_name(const struct word *w, unsigned int value)
 
 /* Reads words joined by `seps`; an empty text is no bit. */
 static int
-bits_parse(const struct word *w, const char *s, const char *seps,
-    unsigned int *out)
+bits_parse(
+    const struct word *w, const char *s, const char *seps, unsigned int *out)
 {
 	unsigned int bits = 0, bit;
 	size_t n;
@@ -97,8 +97,8 @@ bits_parse(const struct word *w, const char *s, const char *seps,
 
 /* Writes the names of the set bits; "" for none. */
 static void
-bits_print(const struct word *w, unsigned int bits, char sep, char *out,
-    size_t size)
+bits_print(
+    const struct word *w, unsigned int bits, char sep, char *out, size_t size)
 {
 	size_t n = 0;
 	int k;
@@ -110,7 +110,7 @@ bits_print(const struct word *w, unsigned int bits, char sep, char *out,
 		if ((bits & w->value) == 0)
 			continue;
 		k = n > 0 ? snprintf(out + n, size - n, "%c%s", sep, w->name)
-		          : snprintf(out, size, "%s", w->name);
+			  : snprintf(out, size, "%s", w->name);
 		n += k > 0 ? (size_t)k : 0;
 	}
 }

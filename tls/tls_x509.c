@@ -67,8 +67,8 @@ void
 tls_x509_name(const X509_NAME *n, char *out, size_t size)
 {
 	/* Readable, not RFC 2253: this is for people, and escaped below. */
-	const unsigned long flags = ASN1_STRFLGS_UTF8_CONVERT |
-	    XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN;
+	const unsigned long flags =
+	    ASN1_STRFLGS_UTF8_CONVERT | XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN;
 	const uint8_t *p;
 	size_t len;
 	BIO *b;
@@ -150,8 +150,8 @@ tls_x509_brief(X509 *c, struct tls_cert_brief *out)
 		str_hex(out->sha256, md, sizeof(md));
 	key_print(c, out->key, sizeof(out->key));
 	sig = OBJ_nid2ln(X509_get_signature_nid(c));
-	ignore_err(str_copy(out->sig, sizeof(out->sig),
-	               sig != NULL ? sig : "unknown"),
+	ignore_err(
+	    str_copy(out->sig, sizeof(out->sig), sig != NULL ? sig : "unknown"),
 	    "a long name is cut for display");
 	tls_err_drop();
 }
@@ -201,8 +201,8 @@ san_print(const GENERAL_NAME *g, char *out, size_t size)
 		n = ASN1_STRING_length(g->d.iPAddress);
 		if ((n != 4 && n != 16) ||
 		    inet_ntop(n == 4 ? AF_INET : AF_INET6,
-		        ASN1_STRING_get0_data(g->d.iPAddress), ip,
-		        sizeof(ip)) == NULL)
+			ASN1_STRING_get0_data(g->d.iPAddress), ip,
+			sizeof(ip)) == NULL)
 			return false;
 		snprintf(out, size, "IP:%s", ip);
 		return true;

@@ -18,27 +18,30 @@ enum tls_mint_kind {
 	TLS_MINT_INTERMEDIATE
 };
 struct tls_mint {
-	const char *ca_dir;    /* ca.pem, ca.key; NULL: self-signed */
+	const char *ca_dir; /* ca.pem, ca.key; NULL: self-signed */
 	enum tls_mint_kind kind;
-	const char *cn;        /* device: 12 lower-case hex digits of the MAC */
-	const char *sans;      /* "DNS:a,URI:sip:b,IP:1.2.3.4" or NULL (device: urn:dev:mac: is added) */
-	int64_t not_before_s;  /* 0: an hour before clock and floor */
-	int64_t not_after_s;   /* 0: device 9999-12-31 (802.1AR), server 825 days */
-	int rsa_bits;          /* 0: EC P-256; 1024..4096 */
-	bool sha1;             /* for tests of refusals */
-	const char *aia;       /* URL of the issuer's certificate, or NULL */
+	const char *cn;       /* device: 12 lower-case hex digits of the MAC */
+	const char *sans;     /* "DNS:a,URI:sip:b,IP:1.2.3.4" or NULL (device:
+				 urn:dev:mac: is added) */
+	int64_t not_before_s; /* 0: an hour before clock and floor */
+	int64_t
+	    not_after_s; /* 0: device 9999-12-31 (802.1AR), server 825 days */
+	int rsa_bits;    /* 0: EC P-256; 1024..4096 */
+	bool sha1;       /* for tests of refusals */
+	const char *aia; /* URL of the issuer's certificate, or NULL */
 };
 /* tls_mint writes certificate, chain and key (PEM, one after the other). */
 MUST_CHECK int tls_mint(const struct tls_mint *m, struct buf *pem);
 
 /* tls_cert_read parses up to `max` certificates of a PEM or DER file. E_TLS_KEY
  * if there is none; `why` gets a sentence. */
-MUST_CHECK int tls_cert_read(const char *path, struct tls_cert_brief *out, size_t max, size_t *num,
-    char (*sans)[128], size_t max_sans, size_t *num_sans, bool *has_key, char *why, size_t why_size);
+MUST_CHECK int tls_cert_read(const char *path, struct tls_cert_brief *out,
+    size_t max, size_t *num, char (*sans)[128], size_t max_sans,
+    size_t *num_sans, bool *has_key, char *why, size_t why_size);
 
-/* tls_identity_check: do certificate and key in this PEM belong together? E_TLS_KEY with a sentence. */
+/* tls_identity_check: do certificate and key in this PEM belong together?
+ * E_TLS_KEY with a sentence. */
 MUST_CHECK int tls_identity_check(const char *path, char *why, size_t why_size);
-
 
 struct tls_env;
 /*
@@ -46,7 +49,7 @@ struct tls_env;
  * a peer had sent it.  Returns 0, E_TLS_CERT or a reading error; the record is
  * filled either way.
  */
-MUST_CHECK int tls_cert_judge(const struct tls_env *e, const struct tls_policy *p,
-    const char *path, struct tls_verdict *v);
+MUST_CHECK int tls_cert_judge(const struct tls_env *e,
+    const struct tls_policy *p, const char *path, struct tls_verdict *v);
 
 #endif

@@ -15,34 +15,48 @@
  */
 struct tls_env;
 struct tls_env_conf {
-	const char *builtin_file;  /* PEM bundle; NULL: BELLBIRD_CA_BUNDLE; "" none */
-	const char *cache_dir;     /* for the index of the built-in set; NULL: in memory */
-	const char *trusted_dir;   /* folder of uploaded anchors; NULL: none */
+	const char
+	    *builtin_file; /* PEM bundle; NULL: BELLBIRD_CA_BUNDLE; "" none */
+	const char
+	    *cache_dir; /* for the index of the built-in set; NULL: in memory */
+	const char *trusted_dir; /* folder of uploaded anchors; NULL: none */
 	const char *siptrusted_file;
-	const char *identity_dir;  /* device.pem (certificate, chain and key in any order) or device.crt + device.key */
+	const char *identity_dir;   /* device.pem (certificate, chain and key in
+				       any order) or device.crt + device.key */
 	const char *sip_owner_file; /* certs/sipclient.pem */
-	const char *server_file;   /* server.pem; minted self-signed if absent and wanted */
+	const char *server_file; /* server.pem; minted self-signed if absent and
+				    wanted */
 };
-MUST_CHECK int tls_env_new(struct tls_env **out, struct loop *l, const struct tls_env_conf *conf);
+MUST_CHECK int tls_env_new(
+    struct tls_env **out, struct loop *l, const struct tls_env_conf *conf);
 void tls_env_free(struct tls_env *e);
-/* tls_env_reload reads trust and identities again (HUP, upload); what fails is logged, the good rest counts. */
+/* tls_env_reload reads trust and identities again (HUP, upload); what fails is
+ * logged, the good rest counts. */
 void tls_env_reload(struct tls_env *e);
 bool tls_env_has_identity(const struct tls_env *e, enum tls_identity id);
-/* tls_env_identity_cn copies the CN of a slot's leaf; E_TLS_KEY if the slot is empty. */
-MUST_CHECK int tls_env_identity_cn(const struct tls_env *e, enum tls_identity id, char *out, size_t size);
-/* tls_env_identity_error says why a slot whose files exist could not be loaded; "" if fine. */
-const char *tls_env_identity_error(const struct tls_env *e, enum tls_identity id);
+/* tls_env_identity_cn copies the CN of a slot's leaf; E_TLS_KEY if the slot is
+ * empty. */
+MUST_CHECK int tls_env_identity_cn(
+    const struct tls_env *e, enum tls_identity id, char *out, size_t size);
+/* tls_env_identity_error says why a slot whose files exist could not be loaded;
+ * "" if fine. */
+const char *tls_env_identity_error(
+    const struct tls_env *e, enum tls_identity id);
 struct tls_cert_brief;
 /* tls_env_identity_brief stores the leaf of a slot; E_TLS_KEY if empty. */
-MUST_CHECK int tls_env_identity_brief(const struct tls_env *e, enum tls_identity id, struct tls_cert_brief *out);
+MUST_CHECK int tls_env_identity_brief(
+    const struct tls_env *e, enum tls_identity id, struct tls_cert_brief *out);
 size_t tls_env_num_anchors(const struct tls_env *e, unsigned int trust);
 
 /* tls_env_on_verdict registers the one observer (event stream); it runs from
- * the loop whenever a record got its final word or changed it (refused after probation). */
+ * the loop whenever a record got its final word or changed it (refused after
+ * probation). */
 typedef void(tls_verdict_cb)(const struct tls_verdict *v, void *arg);
 void tls_env_on_verdict(struct tls_env *e, tls_verdict_cb *cb, void *arg);
-/* tls_env_each_verdict walks the kept records, newest first (20 per peer, 128 in all). */
-void tls_env_each_verdict(const struct tls_env *e, tls_verdict_cb *cb, void *arg);
+/* tls_env_each_verdict walks the kept records, newest first (20 per peer, 128
+ * in all). */
+void tls_env_each_verdict(
+    const struct tls_env *e, tls_verdict_cb *cb, void *arg);
 
 /*
  * A connection: TLS under a policy, or clear TCP when `policy` is NULL, with
@@ -53,48 +67,59 @@ enum tls_event {
 	TLS_EV_UP,      /* connected; TLS: handshake and verification passed */
 	TLS_EV_DATA,    /* there is input: tls_conn_peek */
 	TLS_EV_DRAINED, /* output that had to wait went to the kernel */
-	TLS_EV_CLOSED   /* the end; err says why; the object is freed after the callback returns */
+	TLS_EV_CLOSED   /* the end; err says why; the object is freed after the
+			   callback returns */
 };
 /*
  * tls_conn_cb: after TLS_EV_CLOSED nothing follows.  The callback may call
  * tls_conn_free().  `err`: 0 (orderly close) or an E_TLS_* / errno value; the
  * whole story is tls_conn_verdict().
  */
-typedef void(tls_conn_cb)(struct tls_conn *c, enum tls_event ev, int err, void *arg);
+typedef void(tls_conn_cb)(
+    struct tls_conn *c, enum tls_event ev, int err, void *arg);
 
 struct tls_conn_conf {
 	const struct tls_policy *policy; /* copied; NULL: clear TCP */
 	struct addr remote;              /* where; resolved by the caller */
 	const struct addr *local;        /* bind to, or NULL */
-	const char *host;                /* for the verdict: what the user configured */
-	int64_t dns_us;                  /* how long resolving took; -1 unknown */
-	const char *alpn;                /* "sip" or NULL */
+	const char *host; /* for the verdict: what the user configured */
+	int64_t dns_us;   /* how long resolving took; -1 unknown */
+	const char *alpn; /* "sip" or NULL */
 	int dscp;
 	tls_conn_cb *cb;
 	void *arg;
 };
-/* tls_conn_connect starts a client connection; known-at-once errors are returned. */
-MUST_CHECK int tls_conn_connect(struct tls_conn **out, struct tls_env *e, const struct tls_conn_conf *conf);
+/* tls_conn_connect starts a client connection; known-at-once errors are
+ * returned. */
+MUST_CHECK int tls_conn_connect(
+    struct tls_conn **out, struct tls_env *e, const struct tls_conn_conf *conf);
 /* tls_conn_set_cb changes owner of an accepted or idle connection. */
 void tls_conn_set_cb(struct tls_conn *c, tls_conn_cb *cb, void *arg);
-/* tls_conn_free closes at once (close_notify if possible) without a callback. */
+/* tls_conn_free closes at once (close_notify if possible) without a callback.
+ */
 void tls_conn_free(struct tls_conn *c);
-/* tls_conn_shutdown sends what is queued, then close_notify, then TLS_EV_CLOSED. */
+/* tls_conn_shutdown sends what is queued, then close_notify, then
+ * TLS_EV_CLOSED. */
 void tls_conn_shutdown(struct tls_conn *c);
-/* tls_conn_write copies; E_LIMIT above 256 KiB of unsent output (a peer that does not read), E_CLOSED. */
+/* tls_conn_write copies; E_LIMIT above 256 KiB of unsent output (a peer that
+ * does not read), E_CLOSED. */
 MUST_CHECK int tls_conn_write(struct tls_conn *c, const void *p, size_t n);
 size_t tls_conn_unsent(const struct tls_conn *c);
-/* tls_conn_peek: all unread input, contiguous, borrowed until the next call on `c`. */
+/* tls_conn_peek: all unread input, contiguous, borrowed until the next call on
+ * `c`. */
 struct slice tls_conn_peek(struct tls_conn *c);
 void tls_conn_drain(struct tls_conn *c, size_t n); /* n bytes are used up */
 /* tls_conn_read_pause(true) stops reading from the socket (back pressure). */
 void tls_conn_read_pause(struct tls_conn *c, bool pause);
-const struct tls_verdict *tls_conn_verdict(const struct tls_conn *c); /* never NULL */
+const struct tls_verdict *tls_conn_verdict(
+    const struct tls_conn *c); /* never NULL */
 bool tls_conn_is_tls(const struct tls_conn *c);
 void tls_conn_remote(const struct tls_conn *c, struct addr *out);
 void tls_conn_local(const struct tls_conn *c, struct addr *out);
-/* tls_conn_peer_cn copies the CN of the verified peer certificate; E_TLS_CERT if none. */
-MUST_CHECK int tls_conn_peer_cn(const struct tls_conn *c, char *out, size_t size);
+/* tls_conn_peer_cn copies the CN of the verified peer certificate; E_TLS_CERT
+ * if none. */
+MUST_CHECK int tls_conn_peer_cn(
+    const struct tls_conn *c, char *out, size_t size);
 uint64_t tls_conn_id(const struct tls_conn *c);
 
 /*
@@ -104,24 +129,29 @@ uint64_t tls_conn_id(const struct tls_conn *c);
  * the observer is told TLS_EV_UP and TLS_EV_CLOSED and may ask the verdict.
  */
 struct bufferevent;
-MUST_CHECK int tls_bev_client(struct bufferevent **out, struct tls_env *e, const struct tls_conn_conf *conf);
-MUST_CHECK int tls_bev_server(struct bufferevent **out, struct tls_env *e, const struct tls_policy *policy, tls_conn_cb *cb, void *arg);
+MUST_CHECK int tls_bev_client(struct bufferevent **out, struct tls_env *e,
+    const struct tls_conn_conf *conf);
+MUST_CHECK int tls_bev_server(struct bufferevent **out, struct tls_env *e,
+    const struct tls_policy *policy, tls_conn_cb *cb, void *arg);
 /* tls_bev_conn finds the connection behind a bufferevent of ours, else NULL. */
 struct tls_conn *tls_bev_conn(struct tls_env *e, struct bufferevent *bev);
 
 /* A listener: accepts, hands each connection over when it is up.  Clear if
  * `policy` is NULL.  EMFILE pauses accepting for one second. */
 struct tls_listen;
-typedef void(tls_accept_cb)(struct tls_conn *c, void *arg); /* takes c: set a callback or free it */
+typedef void(tls_accept_cb)(
+    struct tls_conn *c, void *arg); /* takes c: set a callback or free it */
 struct tls_listen_conf {
 	const struct tls_policy *policy;
-	struct addr local;       /* port 0: the kernel chooses */
-	unsigned int max_conns;  /* 0: 64; handshakes in flight at most a quarter */
+	struct addr local; /* port 0: the kernel chooses */
+	unsigned int
+	    max_conns; /* 0: 64; handshakes in flight at most a quarter */
 	unsigned int max_per_ip; /* 0: 16 */
 	tls_accept_cb *cb;
 	void *arg;
 };
-MUST_CHECK int tls_listen_open(struct tls_listen **out, struct tls_env *e, const struct tls_listen_conf *conf);
+MUST_CHECK int tls_listen_open(struct tls_listen **out, struct tls_env *e,
+    const struct tls_listen_conf *conf);
 void tls_listen_close(struct tls_listen *l); /* accepted connections live on */
 void tls_listen_local(const struct tls_listen *l, struct addr *out);
 

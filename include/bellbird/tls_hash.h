@@ -18,19 +18,25 @@ void tls_hash_hex(enum tls_hash_alg a, const void *p, size_t n, char *out);
 void tls_random(void *p, size_t n); /* cannot fail */
 uint64_t tls_random_id(void);       /* never 0 */
 
-struct tls_hmac; /* HMAC-SHA1 with a reusable key (SRTP) */
+/* HMAC-SHA1 with a reusable key (SRTP). set_key once, then start, update and
+ * final for each message.  EINVAL before a key is set, ENOMEM. */
+struct tls_hmac;
 MUST_CHECK int tls_hmac_sha1_new(struct tls_hmac **out);
 void tls_hmac_free(struct tls_hmac *h);
-MUST_CHECK int tls_hmac_set_key(struct tls_hmac *h, const uint8_t *key, size_t n);
+MUST_CHECK int tls_hmac_set_key(
+    struct tls_hmac *h, const uint8_t *key, size_t n);
 MUST_CHECK int tls_hmac_start(struct tls_hmac *h);
 MUST_CHECK int tls_hmac_update(struct tls_hmac *h, const uint8_t *p, size_t n);
 MUST_CHECK int tls_hmac_final(struct tls_hmac *h, uint8_t out[static 20]);
 
-struct tls_ctr; /* AES in counter mode (SRTP): 16, 24 or 32 byte keys */
+/* AES in counter mode (SRTP); key_len is 16, 24 or 32.  set_key once, set_iv
+ * for each message.  EINVAL in another order, ENOMEM. */
+struct tls_ctr;
 MUST_CHECK int tls_ctr_new(struct tls_ctr **out, size_t key_len);
 void tls_ctr_free(struct tls_ctr *c);
 MUST_CHECK int tls_ctr_set_key(struct tls_ctr *c, const uint8_t *key);
 MUST_CHECK int tls_ctr_set_iv(struct tls_ctr *c, const uint8_t iv[static 16]);
-MUST_CHECK int tls_ctr_crypt(struct tls_ctr *c, uint8_t *p, size_t n); /* in place */
+MUST_CHECK int tls_ctr_crypt(
+    struct tls_ctr *c, uint8_t *p, size_t n); /* in place */
 
 #endif

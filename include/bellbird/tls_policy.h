@@ -8,21 +8,49 @@
 
 #include "bellbird/err.h"
 
-enum tls_use { TLS_USE_SIP, TLS_USE_PROV, TLS_USE_WEB, TLS_USE_SYSLOG, TLS_USE_MAX };
+enum tls_use {
+	TLS_USE_SIP,
+	TLS_USE_PROV,
+	TLS_USE_WEB,
+	TLS_USE_SYSLOG,
+	TLS_USE_MAX
+};
 enum tls_dir { TLS_CLIENT, TLS_SERVER };
-enum tls_profile { TLS_PROFILE_INTERMEDIATE, TLS_PROFILE_MODERN, TLS_PROFILE_LEGACY };
-enum tls_name_rule { TLS_NAME_NONE, TLS_NAME_SIP /* RFC 5922 */, TLS_NAME_HTTPS /* RFC 9525 */ };
+enum tls_profile {
+	TLS_PROFILE_INTERMEDIATE,
+	TLS_PROFILE_MODERN,
+	TLS_PROFILE_LEGACY
+};
+enum tls_name_rule {
+	TLS_NAME_NONE,
+	TLS_NAME_SIP /* RFC 5922 */,
+	TLS_NAME_HTTPS /* RFC 9525 */
+};
 
 /* Trust sets, a bit each. */
-enum { TLS_TRUST_BUILTIN = 1, TLS_TRUST_UPLOADED = 2 /* certs/trusted/ */, TLS_TRUST_SIPTRUSTED = 4 };
+enum {
+	TLS_TRUST_BUILTIN = 1,
+	TLS_TRUST_UPLOADED = 2 /* certs/trusted/ */,
+	TLS_TRUST_SIPTRUSTED = 4
+};
 
 /* Identity slots; AUTO lets the policy choose by use (design 3). */
 enum tls_identity {
-	TLS_ID_NONE, TLS_ID_AUTO, TLS_ID_FACTORY, TLS_ID_SIP_OWNER, TLS_ID_SERVER, TLS_ID_MAX
+	TLS_ID_NONE,
+	TLS_ID_AUTO,
+	TLS_ID_FACTORY,
+	TLS_ID_SIP_OWNER,
+	TLS_ID_SERVER,
+	TLS_ID_MAX
 };
 
 /* Overrides of the strength floor (`*.tls.allow`), a bit each. */
-enum { TLS_ALLOW_RSA1024 = 1, TLS_ALLOW_SHA1 = 2, TLS_ALLOW_NO_SAN = 4, TLS_ALLOW_NO_EKU = 8 };
+enum {
+	TLS_ALLOW_RSA1024 = 1,
+	TLS_ALLOW_SHA1 = 2,
+	TLS_ALLOW_NO_SAN = 4,
+	TLS_ALLOW_NO_EKU = 8
+};
 
 enum { TLS_V10 = 0x0301, TLS_V11 = 0x0302, TLS_V12 = 0x0303, TLS_V13 = 0x0304 };
 enum { TLS_NAME_MAX = 254, TLS_WHY_MAX = 160 };
@@ -34,17 +62,18 @@ enum { TLS_NAME_MAX = 254, TLS_WHY_MAX = 160 };
  */
 struct tls_settings {
 	bool verify;
-	bool force;             /* 1.2 or 1.3 whatever min says */
-	uint16_t min, max;      /* wire values */
+	bool force;        /* 1.2 or 1.3 whatever min says */
+	uint16_t min, max; /* wire values */
 	enum tls_profile profile;
-	unsigned int trust;     /* TLS_TRUST_* */
+	unsigned int trust; /* TLS_TRUST_* */
 	enum tls_identity identity;
-	bool cn;                /* CN counts where there is no SAN */
-	bool wildcard;          /* one left-most label (SIP) */
-	unsigned int allow;     /* TLS_ALLOW_* */
-	char name[TLS_NAME_MAX + 1]; /* whom to expect; "" = the configured peer */
-	bool require_client;    /* listeners: a client certificate is demanded */
-	uint32_t handshake_ms;  /* whole handshake; 1000..60000 */
+	bool cn;            /* CN counts where there is no SAN */
+	bool wildcard;      /* one left-most label (SIP) */
+	unsigned int allow; /* TLS_ALLOW_* */
+	char name[TLS_NAME_MAX +
+	    1];                /* whom to expect; "" = the configured peer */
+	bool require_client;   /* listeners: a client certificate is demanded */
+	uint32_t handshake_ms; /* whole handshake; 1000..60000 */
 	bool sip_owner_present; /* certs/sipclient.pem exists */
 };
 void tls_settings_default(struct tls_settings *s, enum tls_use use);
@@ -53,12 +82,21 @@ void tls_settings_default(struct tls_settings *s, enum tls_use use);
 struct tls_clock {
 	int64_t wall_s;  /* the wall clock */
 	int64_t floor_s; /* max(build time, saved good time) */
-	bool trusted;    /* synchronised, confirmed by a verified Date, or clock.trusted = 1 */
+	bool trusted;    /* synchronised, confirmed by a verified Date, or
+			    clock.trusted = 1 */
 };
 
 enum tls_field {
-	TLS_F_VERSIONS, TLS_F_PROFILE, TLS_F_VERIFY, TLS_F_TRUST, TLS_F_NAME,
-	TLS_F_IDENTITY, TLS_F_STRENGTH, TLS_F_CLOCK, TLS_F_DEADLINE, TLS_F_MAX
+	TLS_F_VERSIONS,
+	TLS_F_PROFILE,
+	TLS_F_VERIFY,
+	TLS_F_TRUST,
+	TLS_F_NAME,
+	TLS_F_IDENTITY,
+	TLS_F_STRENGTH,
+	TLS_F_CLOCK,
+	TLS_F_DEADLINE,
+	TLS_F_MAX
 };
 
 /*
@@ -70,12 +108,13 @@ struct tls_policy {
 	enum tls_dir dir;
 	uint16_t min, max;
 	enum tls_profile profile;
-	bool verify;            /* servers: judge a client certificate if one is shown */
+	bool verify; /* servers: judge a client certificate if one is shown */
 	bool require_client;
 	unsigned int trust;
 	enum tls_name_rule name_rule;
 	bool cn, wildcard;
-	char name[TLS_NAME_MAX + 1]; /* whom we expect, and the SNI where it is a name; "" for listeners */
+	char name[TLS_NAME_MAX + 1]; /* whom we expect, and the SNI where it is
+					a name; "" for listeners */
 	enum tls_identity identity;  /* resolved, never AUTO */
 	bool identity_auto; /* the CA names a server lists may choose again */
 	unsigned int allow;
@@ -95,17 +134,20 @@ MUST_CHECK int tls_policy_decide(struct tls_policy *out, enum tls_use use,
     enum tls_dir dir, const char *peer, const struct tls_settings *s,
     const struct tls_clock *clock, char *why, size_t why_size);
 
-const char *tls_use_name(enum tls_use use);            /* "sip" .. */
-const char *tls_identity_name(enum tls_identity id);   /* "factory" .. */
-const char *tls_version_name(uint16_t v);              /* "TLS 1.3", "none" for 0 */
+const char *tls_use_name(enum tls_use use);          /* "sip" .. */
+const char *tls_identity_name(enum tls_identity id); /* "factory" .. */
+const char *tls_version_name(uint16_t v); /* "TLS 1.3", "none" for 0 */
 const char *tls_profile_name(enum tls_profile p);
 const char *tls_field_name(enum tls_field f);
 /* Readers of the setting values: E_PARSE for a word they do not know. */
-MUST_CHECK int tls_version_parse(const char *s, uint16_t *out);   /* "1.0".."1.3" */
+MUST_CHECK int tls_version_parse(
+    const char *s, uint16_t *out); /* "1.0".."1.3" */
 MUST_CHECK int tls_profile_parse(const char *s, enum tls_profile *out);
-MUST_CHECK int tls_trust_parse(const char *s, unsigned int *out); /* "builtin+trusted" */
+MUST_CHECK int tls_trust_parse(
+    const char *s, unsigned int *out); /* "builtin+trusted" */
 MUST_CHECK int tls_identity_parse(const char *s, enum tls_identity *out);
-MUST_CHECK int tls_allow_parse(const char *s, unsigned int *out); /* "rsa1024,sha1,no-san,no-eku" */
+MUST_CHECK int tls_allow_parse(
+    const char *s, unsigned int *out); /* "rsa1024,sha1,no-san,no-eku" */
 /* tls_trust_print writes "builtin+trusted"; needs 40 bytes. */
 void tls_trust_print(unsigned int trust, char *out, size_t size);
 

@@ -26,7 +26,7 @@ wrong=$(echo "$libs" | grep -E 'lib(ssl|crypto)\.so\.([1-9]|81)|libevent_openssl
 	echo "$bin:1: OpenSSL in the process: $(echo "$wrong" | tr -s '\t\n ' ' ')"
 	bad=1
 }
-mark='compatible; BoringSSL'
+mark='BORINGSSL_self_test\|BoringCrypto'
 found=
 for f in "$bin" $(echo "$libs" | sed -n 's/.*=> \([^ ]*lib\(crypto\|ssl\)[^ ]*\) .*/\1/p'); do
 	LC_ALL=C grep -aq "$mark" "$f" && found=$f && break

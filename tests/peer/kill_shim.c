@@ -22,7 +22,8 @@ point(const char *what)
 	int fd;
 
 	points++;
-	if (log != NULL && (fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600)) >= 0) {
+	if (log != NULL &&
+	    (fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600)) >= 0) {
 		dprintf(fd, "%d %s\n", points, what);
 		close(fd);
 	}
@@ -46,7 +47,8 @@ is_ours_fd(int fd)
 	struct stat st;
 	ssize_t n;
 
-	if (fstat(fd, &st) != 0 || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+	if (fstat(fd, &st) != 0 ||
+	    !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
 		return 0;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	if ((n = readlink(link, path, sizeof(path) - 1)) <= 0)

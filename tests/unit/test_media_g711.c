@@ -33,10 +33,8 @@ known_codes(void **state)
 		print_message("case %s\n", v[i].why);
 		assert_int_equal(media_ulaw_encode(v[i].pcm), v[i].ulaw);
 		assert_int_equal(media_alaw_encode(v[i].pcm), v[i].alaw);
-		assert_int_equal(
-		    media_ulaw_decode(v[i].ulaw), v[i].from_ulaw);
-		assert_int_equal(
-		    media_alaw_decode(v[i].alaw), v[i].from_alaw);
+		assert_int_equal(media_ulaw_decode(v[i].ulaw), v[i].from_ulaw);
+		assert_int_equal(media_alaw_decode(v[i].alaw), v[i].from_alaw);
 	}
 }
 
@@ -64,8 +62,8 @@ every_sample_is_near_after_the_round_trip(void **state)
 		int a = media_alaw_decode(media_alaw_encode((int16_t)v));
 
 		/* A step is a sixteenth of its segment; clipping at the top */
-		assert_true(abs(u - v) <= abs(v) / 16 + 650 * (abs(v) > 32000) +
-			4);
+		assert_true(
+		    abs(u - v) <= abs(v) / 16 + 650 * (abs(v) > 32000) + 4);
 		assert_true(abs(a - v) <= abs(v) / 16 + 8);
 	}
 }
@@ -95,8 +93,7 @@ frames_go_through_the_vtable(void **state)
 		assert_int_equal(c->samples(p, 961), 0); /* above 120 ms */
 		assert_int_equal(c->decode(dec, p, 960, out, 960), 960);
 		assert_int_equal(c->decode(dec, p, 960, out, 959), 0);
-		assert_true(
-		    media_tone_snr_db(out, 960, 8000, 440, 0) > 35);
+		assert_true(media_tone_snr_db(out, 960, 8000, 440, 0) > 35);
 		c->enc_free(enc);
 		c->dec_free(dec);
 	}

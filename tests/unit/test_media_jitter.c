@@ -13,9 +13,9 @@
 
 enum { FRAME_US = 20000, FRAME_TS = 160 };
 
-static const struct media_jitter_conf conf = { .clock_hz = 8000,
-	.ptime_ms = 20,
-	.max_ms = 100 };
+static const struct media_jitter_conf conf = {
+	.clock_hz = 8000, .ptime_ms = 20, .max_ms = 100
+};
 
 /* Puts packet `k` of a stream that starts at `seq`; its payload is `k`. */
 static void
@@ -440,10 +440,10 @@ random_packets_do_no_harm(void **state)
 					   : (uint16_t)(i + (x >> 20) % 70);
 		h.ts = (x >> 12) % 7 == 0 ? x : (uint32_t)i * 160;
 		h.n = (x >> 10) % (MEDIA_PACKET_MAX + 1);
-		assert_int_equal(media_jitter_put(&j, &h,
-				     x & 1024 ? MEDIA_JITTER_AUDIO
-					      : MEDIA_JITTER_EVENT,
-				     now),
+		assert_int_equal(
+		    media_jitter_put(&j, &h,
+			x & 1024 ? MEDIA_JITTER_AUDIO : MEDIA_JITTER_EVENT,
+			now),
 		    0);
 		now += x % 30000;
 		if (x & 2048) {

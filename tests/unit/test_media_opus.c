@@ -54,13 +54,12 @@ decode(int missing, bool fec)
 					     lens[i], out, FRAME),
 			    FRAME);
 		else if (fec)
-			assert_int_equal(
-			    media_opus.conceal(dec, packets[i + 1],
-				lens[i + 1], out, FRAME),
+			assert_int_equal(media_opus.conceal(dec, packets[i + 1],
+					     lens[i + 1], out, FRAME),
 			    FRAME);
 		else
-			assert_int_equal(media_opus.conceal(
-					     dec, NULL, 0, out, FRAME),
+			assert_int_equal(
+			    media_opus.conceal(dec, NULL, 0, out, FRAME),
 			    FRAME);
 	}
 	media_opus.dec_free(dec);
@@ -78,8 +77,8 @@ a_sine_survives(void **state)
 
 		encode(hz[i], &params);
 		decode(-1, false);
-		snr = media_tone_snr_db(
-		    heard, FRAME * FRAMES, RATE, hz[i], 0.2);
+		snr =
+		    media_tone_snr_db(heard, FRAME * FRAMES, RATE, hz[i], 0.2);
 		print_message("%g Hz: %.1f dB\n", hz[i], snr);
 		assert_true(snr >= 20);
 	}

@@ -11,12 +11,12 @@
 #include "bellbird/clock.h"
 #include "../../media/internal.h"
 
-#define V(why, ok, ...)                                  \
-	{                                                \
+#define V(why, ok, ...)                                      \
+	{                                                    \
 		why, ok, sizeof((uint8_t[]){ __VA_ARGS__ }), \
-		{                                        \
-			__VA_ARGS__                      \
-		}                                        \
+		{                                            \
+			__VA_ARGS__                          \
+		}                                            \
 	}
 
 /* 12 bytes: PT 0, seq 1, ts 2, SSRC 3. */
@@ -65,8 +65,7 @@ header_is_read_strictly(void **state)
 			assert_int_equal(
 			    media_rtp_parse(&h, exact, v[i].n), E_PARSE);
 		} else {
-			assert_int_equal(
-			    media_rtp_parse(&h, exact, v[i].n), 0);
+			assert_int_equal(media_rtp_parse(&h, exact, v[i].n), 0);
 			assert_int_equal(h.n, v[i].payload);
 			assert_int_equal(h.seq, 1);
 			assert_int_equal(h.ts, 2);
@@ -154,10 +153,9 @@ static void
 rtcp_that_lies_about_its_length_is_refused(void **state)
 {
 	struct media_rtcp a, before;
-	struct media_rtcp_view v = { .ssrc = 2,
-		.is_sender = true,
-		.has_peer = true,
-		.peer_ssrc = 1 };
+	struct media_rtcp_view v = {
+		.ssrc = 2, .is_sender = true, .has_peer = true, .peer_ssrc = 1
+	};
 	uint8_t p[MEDIA_RTCP_MAX];
 	size_t n;
 

@@ -102,8 +102,7 @@ play_events(struct media_dtmf_tx *tx, char *got, unsigned int frame_ms)
 
 	for (int i = 0; i < 2000 && media_dtmf_is_busy(tx); i++) {
 		if (media_dtmf_step(tx, ts, frame_ms, 8000, &out)) {
-			char c =
-			    media_dtmf_read(&rx, out.payload, 4, out.ts);
+			char c = media_dtmf_read(&rx, out.payload, 4, out.ts);
 
 			packets++;
 			ends += (out.payload[1] & 0x80) != 0;
@@ -179,8 +178,7 @@ tones_are_heard_where_events_are_not_agreed(void **state)
 	media_dtmf_init(&tx);
 	assert_int_equal(media_dtmf_queue(&tx, "5"), 0);
 	assert_true(media_dtmf_tone(&tx, pcm, 160, 20, 8000));
-	assert_true(
-	    fabsf(media_level_db(media_energy(pcm, 160), 160) + 7) < 1);
+	assert_true(fabsf(media_level_db(media_energy(pcm, 160), 160) + 7) < 1);
 	for (int i = 0; i < 20 && media_dtmf_is_busy(&tx); i++)
 		(void)media_dtmf_tone(&tx, pcm, 160, 20, 8000);
 	assert_false(media_dtmf_is_busy(&tx));
@@ -218,8 +216,8 @@ compression_takes_whole_periods(void **state)
 	static const struct {
 		unsigned int rate;
 		double hz;
-	} v[] = { { 8000, 440 }, { 8000, 150 }, { 8000, 1000 },
-		{ 48000, 440 }, { 48000, 211 } };
+	} v[] = { { 8000, 440 }, { 8000, 150 }, { 8000, 1000 }, { 48000, 440 },
+		{ 48000, 211 } };
 	static int16_t pcm[48000];
 
 	(void)state;
@@ -231,11 +229,10 @@ compression_takes_whole_periods(void **state)
 		left = media_plc_compress(pcm, ms40, v[i].rate);
 		assert_true(left < ms40);
 		assert_true(left >= ms40 - v[i].rate * 15 / 1000);
-		memmove(pcm + left, pcm + ms40,
-		    (n - ms40) * sizeof(pcm[0]));
+		memmove(pcm + left, pcm + ms40, (n - ms40) * sizeof(pcm[0]));
 		n -= ms40 - left;
-		assert_true(media_tone_snr_db(
-				pcm, n, v[i].rate, v[i].hz, 0) > 18);
+		assert_true(
+		    media_tone_snr_db(pcm, n, v[i].rate, v[i].hz, 0) > 18);
 	}
 	/* Too short to find a pitch in: left alone. */
 	assert_int_equal(media_plc_compress(pcm, 80, 8000), 80);

@@ -60,114 +60,108 @@ what_is_written_is_read_back(void **state)
 
 /* RIFF head, "fmt " chunk of 16 bytes. */
 #define RIFF "RIFF\0\0\0\0WAVE"
-#define FMT(format, ch, rate_lo, rate_hi, bits)                             \
-	"fmt \x10\0\0\0" format "\0" ch "\0" rate_lo rate_hi "\0\0\0\0\0\0" \
-	bits "\0"
+#define FMT(format, ch, rate_lo, rate_hi, bits)              \
+	"fmt \x10\0\0\0" format "\0" ch "\0" rate_lo rate_hi \
+	"\0\0\0\0\0\0" bits "\0"
 #define GOOD_FMT FMT("\1", "\1", "\x40\x1f", "\0\0", "\x10")
 /* sizeof less the NUL that ends a literal */
 #define BYTES(s) s, sizeof(s) - 1
 
+static const struct {
+	const char *why;
+	const char *p;
+	size_t n;
+	int samples; /* -1: refused */
+	int16_t first;
+} wav_files[] = {
+	{ "16 bit", BYTES(RIFF GOOD_FMT "data\4\0\0\0\x34\x12\1\0"), 2,
+	    0x1234 },
+	{ "8 bit",
+	    BYTES(RIFF FMT(
+		"\1", "\1", "\x40\x1f", "\0\0", "\x08") "data\2\0\0\0\xc0\x40"),
+	    2, 0x4000 },
+	{ "mu-law",
+	    BYTES(RIFF FMT(
+		"\7", "\1", "\x40\x1f", "\0\0", "\x08") "data\1\0\0\0\x80"),
+	    1, 32124 },
+	{ "A-law",
+	    BYTES(RIFF FMT(
+		"\6", "\1", "\x40\x1f", "\0\0", "\x08") "data\1\0\0\0\xaa"),
+	    1, 32256 },
+	{ "stereo is averaged",
+	    BYTES(RIFF FMT("\1", "\2", "\x40\x1f", "\0\0",
+		"\x10") "data\4\0\0\0\x10\0\x30\0"),
+	    1, 0x20 },
+	{ "another chunk before, of odd length",
+	    BYTES(RIFF "LIST\3\0\0\0abc\0" GOOD_FMT "data\2\0\0\0\1\0"), 1, 1 },
+	{ "data longer than the file",
+	    BYTES(RIFF GOOD_FMT "data\xff\xff\xff\x7f\1\0\2\0"), 2, 1 },
+	{ "never closed: length 0", BYTES(RIFF GOOD_FMT "data\0\0\0\0\1\0"), 1,
+	    1 },
+	{ "half a sample at the end", BYTES(RIFF GOOD_FMT "data\3\0\0\0\1\0\2"),
+	    1, 1 },
+	{ "something behind the data",
+	    BYTES(RIFF GOOD_FMT "data\2\0\0\0\1\0LIST"), 1, 1 },
+	{ "extensible",
+	    BYTES(RIFF "fmt \x28\0\0\0\xfe\xff\1\0\x40\x1f\0\0"
+		       "\0\0\0\0\2\0\x10\0\x16\0\x10\0\4\0\0\0\1\0"
+		       "\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"
+		       "data\2\0\0\0\1\0"),
+	    1, 1 },
+	{ "empty", BYTES(""), -1, 0 },
+	{ "RIFX", BYTES("RIFX\0\0\0\0WAVE" GOOD_FMT "data\0\0\0\0"), -1, 0 },
+	{ "no fmt", BYTES(RIFF "data\2\0\0\0\1\0"), -1, 0 },
+	{ "no data", BYTES(RIFF GOOD_FMT), -1, 0 },
+	{ "fmt cut", BYTES(RIFF "fmt \x10\0\0\0\1\0\1"), -1, 0 },
+	{ "fmt of 4 bytes", BYTES(RIFF "fmt \4\0\0\0\1\0\1\0data"), -1, 0 },
+	{ "24 bit",
+	    BYTES(RIFF FMT(
+		"\1", "\1", "\x40\x1f", "\0\0", "\x18") "data\0\0\0\0"),
+	    -1, 0 },
+	{ "float",
+	    BYTES(RIFF FMT(
+		"\3", "\1", "\x40\x1f", "\0\0", "\x20") "data\0\0\0\0"),
+	    -1, 0 },
+	{ "no channel",
+	    BYTES(RIFF FMT(
+		"\1", "\0", "\x40\x1f", "\0\0", "\x10") "data\0\0\0\0"),
+	    -1, 0 },
+	{ "nine channels",
+	    BYTES(RIFF FMT(
+		"\1", "\x09", "\x40\x1f", "\0\0", "\x10") "data\0\0\0\0"),
+	    -1, 0 },
+	{ "0 Hz",
+	    BYTES(RIFF FMT("\1", "\1", "\0\0", "\0\0", "\x10") "data\0\0\0\0"),
+	    -1, 0 },
+	{ "4 GHz",
+	    BYTES(RIFF FMT(
+		"\1", "\1", "\xff\xff", "\xff\xff", "\x10") "data\0\0\0\0"),
+	    -1, 0 },
+	{ "a chunk of 4 GiB",
+	    BYTES(RIFF "LIST\xff\xff\xff\xff" GOOD_FMT "data\2\0\0\0\1\0"), -1,
+	    0 },
+};
 static void
 formats_and_broken_headers(void **state)
 {
-	static const struct {
-		const char *why;
-		const char *p;
-		size_t n;
-		int samples; /* -1: refused */
-		int16_t first;
-	} v[] = {
-		{ "16 bit", BYTES(RIFF GOOD_FMT "data\4\0\0\0\x34\x12\1\0"), 2,
-		    0x1234 },
-		{ "8 bit",
-		    BYTES(RIFF FMT("\1", "\1", "\x40\x1f", "\0\0", "\x08")
-			    "data\2\0\0\0\xc0\x40"),
-		    2, 0x4000 },
-		{ "mu-law",
-		    BYTES(RIFF FMT("\7", "\1", "\x40\x1f", "\0\0", "\x08")
-			    "data\1\0\0\0\x80"),
-		    1, 32124 },
-		{ "A-law",
-		    BYTES(RIFF FMT("\6", "\1", "\x40\x1f", "\0\0", "\x08")
-			    "data\1\0\0\0\xaa"),
-		    1, 32256 },
-		{ "stereo is averaged",
-		    BYTES(RIFF FMT("\1", "\2", "\x40\x1f", "\0\0", "\x10")
-			    "data\4\0\0\0\x10\0\x30\0"),
-		    1, 0x20 },
-		{ "another chunk before, of odd length",
-		    BYTES(RIFF "LIST\3\0\0\0abc\0" GOOD_FMT
-			       "data\2\0\0\0\1\0"),
-		    1, 1 },
-		{ "data longer than the file",
-		    BYTES(RIFF GOOD_FMT "data\xff\xff\xff\x7f\1\0\2\0"), 2, 1 },
-		{ "never closed: length 0", BYTES(RIFF GOOD_FMT
-			  "data\0\0\0\0\1\0"),
-		    1, 1 },
-		{ "half a sample at the end",
-		    BYTES(RIFF GOOD_FMT "data\3\0\0\0\1\0\2"), 1, 1 },
-		{ "something behind the data",
-		    BYTES(RIFF GOOD_FMT "data\2\0\0\0\1\0LIST"), 1, 1 },
-		{ "extensible",
-		    BYTES(RIFF "fmt \x28\0\0\0\xfe\xff\1\0\x40\x1f\0\0"
-			       "\0\0\0\0\2\0\x10\0\x16\0\x10\0\4\0\0\0\1\0"
-			       "\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71"
-			       "data\2\0\0\0\1\0"),
-		    1, 1 },
-		{ "empty", BYTES(""), -1, 0 },
-		{ "RIFX", BYTES("RIFX\0\0\0\0WAVE" GOOD_FMT "data\0\0\0\0"), -1,
-		    0 },
-		{ "no fmt", BYTES(RIFF "data\2\0\0\0\1\0"), -1, 0 },
-		{ "no data", BYTES(RIFF GOOD_FMT), -1, 0 },
-		{ "fmt cut", BYTES(RIFF "fmt \x10\0\0\0\1\0\1"), -1, 0 },
-		{ "fmt of 4 bytes", BYTES(RIFF "fmt \4\0\0\0\1\0\1\0data"), -1,
-		    0 },
-		{ "24 bit",
-		    BYTES(RIFF FMT("\1", "\1", "\x40\x1f", "\0\0", "\x18")
-			    "data\0\0\0\0"),
-		    -1, 0 },
-		{ "float",
-		    BYTES(RIFF FMT("\3", "\1", "\x40\x1f", "\0\0", "\x20")
-			    "data\0\0\0\0"),
-		    -1, 0 },
-		{ "no channel",
-		    BYTES(RIFF FMT("\1", "\0", "\x40\x1f", "\0\0", "\x10")
-			    "data\0\0\0\0"),
-		    -1, 0 },
-		{ "nine channels",
-		    BYTES(RIFF FMT("\1", "\x09", "\x40\x1f", "\0\0", "\x10")
-			    "data\0\0\0\0"),
-		    -1, 0 },
-		{ "0 Hz",
-		    BYTES(RIFF FMT("\1", "\1", "\0\0", "\0\0", "\x10")
-			    "data\0\0\0\0"),
-		    -1, 0 },
-		{ "4 GHz",
-		    BYTES(RIFF FMT("\1", "\1", "\xff\xff", "\xff\xff", "\x10")
-			    "data\0\0\0\0"),
-		    -1, 0 },
-		{ "a chunk of 4 GiB", BYTES(RIFF "LIST\xff\xff\xff\xff" GOOD_FMT
-			  "data\2\0\0\0\1\0"),
-		    -1, 0 },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+	for (size_t i = 0; i < sizeof(wav_files) / sizeof(wav_files[0]); i++) {
 		struct media_wav *w = NULL;
 		int16_t pcm[16];
-		int fd = file_of(v[i].p, v[i].n), err;
+		int fd = file_of(wav_files[i].p, wav_files[i].n), err;
 
-		print_message("case %s\n", v[i].why);
+		print_message("case %s\n", wav_files[i].why);
 		err = media_wav_open_fd(&w, fd);
-		if (v[i].samples < 0) {
+		if (wav_files[i].samples < 0) {
 			assert_int_equal(err, E_MEDIA_DEVICE);
 			assert_null(w);
 			assert_int_equal(close(fd), 0); /* still ours */
 			continue;
 		}
 		assert_int_equal(err, 0);
-		assert_int_equal(media_wav_read(w, pcm, 16), v[i].samples);
-		assert_int_equal(pcm[0], v[i].first);
+		assert_int_equal(
+		    media_wav_read(w, pcm, 16), wav_files[i].samples);
+		assert_int_equal(pcm[0], wav_files[i].first);
 		media_wav_close(w);
 	}
 }
@@ -181,8 +175,7 @@ pipes_and_strange_rates_are_refused(void **state)
 	(void)state;
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(media_wav_open_fd(&w, fds[0]), E_MEDIA_DEVICE);
-	assert_int_equal(
-	    media_wav_create_fd(&w, fds[1], 8000), E_MEDIA_DEVICE);
+	assert_int_equal(media_wav_create_fd(&w, fds[1], 8000), E_MEDIA_DEVICE);
 	assert_int_equal(media_wav_create_fd(&w, fd, 0), E_MEDIA_DEVICE);
 	assert_int_equal(media_wav_create_fd(&w, fd, 1 << 20), E_MEDIA_DEVICE);
 	assert_int_equal(media_wav_open_fd(&w, -1), E_MEDIA_DEVICE);

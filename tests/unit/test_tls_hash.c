@@ -51,12 +51,14 @@ hashes_match_their_vectors(void **state)
 static void
 hmac_matches_rfc_2202_and_keeps_its_key(void **state)
 {
-	uint8_t key[20], out[20];
+	const uint8_t key[20] = { 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b,
+		0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b, 0x0b,
+		0x0b, 0x0b, 0x0b };
+	uint8_t out[20];
 	struct tls_hmac *h;
 	char hex[41];
 
 	(void)state;
-	memset(key, 0x0b, sizeof(key));
 	assert_int_equal(tls_hmac_sha1_new(&h), 0);
 	assert_int_equal(tls_hmac_start(h), EINVAL);
 	assert_int_equal(tls_hmac_set_key(h, key, sizeof(key)), 0);
@@ -71,12 +73,11 @@ hmac_matches_rfc_2202_and_keeps_its_key(void **state)
 		assert_string_equal(
 		    hex, "b617318655057264e28bc0b6fb378c8ef146be00");
 	}
-	assert_int_equal(
-	    tls_hmac_set_key(h, (const uint8_t *)"Jefe", 4), 0);
+	assert_int_equal(tls_hmac_set_key(h, (const uint8_t *)"Jefe", 4), 0);
 	assert_int_equal(tls_hmac_start(h), 0);
-	assert_int_equal(tls_hmac_update(h,
-	                     (const uint8_t *)"what do ya want for nothing?",
-	                     28),
+	assert_int_equal(
+	    tls_hmac_update(
+		h, (const uint8_t *)"what do ya want for nothing?", 28),
 	    0);
 	assert_int_equal(tls_hmac_final(h, out), 0);
 	str_hex(hex, out, sizeof(out));

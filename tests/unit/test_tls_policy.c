@@ -17,11 +17,32 @@ static const struct tls_clock good_clock = { 2000, 1000, true };
 
 /* One change of the defaults. */
 enum tweak {
-	T_NONE, T_MIN10, T_MIN11_LEGACY, T_MIN11_FREE, T_MAX11, T_MAX11_FREE,
-	T_MAX11_LEGACY, T_MIN13_MAX12, T_ONLY12, T_BAD_VERSION, T_NO_TRUST,
-	T_NO_TRUST_NO_VERIFY, T_ID_SERVER, T_ID_OWNER, T_ID_FACTORY,
-	T_OWNER_THERE, T_SLOW, T_FAST, T_NO_VERIFY, T_CN, T_REQUIRE, T_NAME,
-	T_BAD_NAME, T_MODERN, T_WILD, T_WEB_CHECK
+	T_NONE,
+	T_MIN10,
+	T_MIN11_LEGACY,
+	T_MIN11_FREE,
+	T_MAX11,
+	T_MAX11_FREE,
+	T_MAX11_LEGACY,
+	T_MIN13_MAX12,
+	T_ONLY12,
+	T_BAD_VERSION,
+	T_NO_TRUST,
+	T_NO_TRUST_NO_VERIFY,
+	T_ID_SERVER,
+	T_ID_OWNER,
+	T_ID_FACTORY,
+	T_OWNER_THERE,
+	T_SLOW,
+	T_FAST,
+	T_NO_VERIFY,
+	T_CN,
+	T_REQUIRE,
+	T_NAME,
+	T_BAD_NAME,
+	T_MODERN,
+	T_WILD,
+	T_WEB_CHECK
 };
 
 static void
@@ -124,8 +145,7 @@ decide(struct tls_policy *p, enum tls_use use, enum tls_dir dir,
 	tls_settings_default(&s, use);
 	apply(&s, t);
 	why[0] = '\0';
-	return tls_policy_decide(
-	    p, use, dir, peer, &s, &good_clock, why, 256);
+	return tls_policy_decide(p, use, dir, peer, &s, &good_clock, why, 256);
 }
 
 /* What contradicts itself is refused, the keys are named, out is untouched. */
@@ -139,8 +159,8 @@ refuses_contradictions_and_names_the_keys(void **state)
 		enum tweak t;
 		const char *key, *other;
 	} v[] = {
-		{ "max below 1.2 with force", TLS_USE_SIP, "a.example",
-		    T_MAX11, "sip.tls.max", "sip.tls.force" },
+		{ "max below 1.2 with force", TLS_USE_SIP, "a.example", T_MAX11,
+		    "sip.tls.max", "sip.tls.force" },
 		{ "1.1 without legacy", TLS_USE_SIP, "a.example", T_MIN11_FREE,
 		    "sip.tls.min", "sip.tls.profile" },
 		{ "only 1.1 without legacy", TLS_USE_PROV, "a.example",
@@ -151,8 +171,8 @@ refuses_contradictions_and_names_the_keys(void **state)
 		    "sip.tls.min", "1.3" },
 		{ "nothing to trust", TLS_USE_SIP, "a.example", T_NO_TRUST,
 		    "sip.tls.trust", "sip.tls.verify" },
-		{ "a client with the listener's slot", TLS_USE_SIP,
-		    "a.example", T_ID_SERVER, "sip.tls.identity", "listener" },
+		{ "a client with the listener's slot", TLS_USE_SIP, "a.example",
+		    T_ID_SERVER, "sip.tls.identity", "listener" },
 		{ "the owner's slot for prov", TLS_USE_PROV, "a.example",
 		    T_ID_OWNER, "prov.tls.identity", "sip only" },
 		{ "too slow", TLS_USE_SIP, "a.example", T_SLOW, "sip.tls",
@@ -174,8 +194,8 @@ refuses_contradictions_and_names_the_keys(void **state)
 	before = p;
 	for (size_t i = 0; i < LEN(v); i++) {
 		print_message("refuses: %s\n", v[i].why);
-		assert_int_equal(decide(&p, v[i].use, TLS_CLIENT, v[i].peer,
-		                     v[i].t, why),
+		assert_int_equal(
+		    decide(&p, v[i].use, TLS_CLIENT, v[i].peer, v[i].t, why),
 		    E_TLS_PARAM);
 		assert_non_null(strstr(why, v[i].key));
 		assert_non_null(strstr(why, v[i].other));
@@ -196,8 +216,8 @@ every_field_has_its_reason(void **state)
 	(void)state;
 	for (int use = 0; use < TLS_USE_MAX; use++) {
 		for (size_t i = 0; i < LEN(t); i++) {
-			enum tls_dir dir = use == TLS_USE_WEB ? TLS_SERVER
-			                                      : TLS_CLIENT;
+			enum tls_dir dir =
+			    use == TLS_USE_WEB ? TLS_SERVER : TLS_CLIENT;
 
 			assert_int_equal(
 			    decide(&p, use, dir, "a.example", t[i], why), 0);
@@ -235,9 +255,9 @@ the_table_of_fields_holds(void **state)
 		{ "legacy", TLS_USE_SIP, TLS_CLIENT, "sip.example",
 		    T_MIN11_LEGACY, TLS_V11, TLS_V13, true, TLS_NAME_SIP,
 		    "sip.example", TLS_ID_FACTORY, 0 },
-		{ "only 1.1, knowingly", TLS_USE_SIP, TLS_CLIENT,
-		    "sip.example", T_MAX11_LEGACY, TLS_V11, TLS_V11, true,
-		    TLS_NAME_SIP, "sip.example", TLS_ID_FACTORY, 0 },
+		{ "only 1.1, knowingly", TLS_USE_SIP, TLS_CLIENT, "sip.example",
+		    T_MAX11_LEGACY, TLS_V11, TLS_V11, true, TLS_NAME_SIP,
+		    "sip.example", TLS_ID_FACTORY, 0 },
 		{ "TLS 1.2 only", TLS_USE_PROV, TLS_CLIENT, "p.example",
 		    T_ONLY12, TLS_V12, TLS_V12, true, TLS_NAME_HTTPS,
 		    "p.example", TLS_ID_FACTORY, 0 },
@@ -281,9 +301,8 @@ the_table_of_fields_holds(void **state)
 	(void)state;
 	for (size_t i = 0; i < LEN(v); i++) {
 		print_message("decides: %s\n", v[i].why);
-		assert_int_equal(decide(&p, v[i].use, v[i].dir, v[i].peer,
-		                     v[i].t, why),
-		    0);
+		assert_int_equal(
+		    decide(&p, v[i].use, v[i].dir, v[i].peer, v[i].t, why), 0);
 		assert_int_equal(p.min, v[i].min);
 		assert_int_equal(p.max, v[i].max);
 		assert_int_equal(p.verify, v[i].verify);
@@ -315,7 +334,7 @@ an_unconfirmed_clock_means_the_floor(void **state)
 	for (size_t i = 0; i < LEN(v); i++) {
 		print_message("clock: %s\n", v[i].why);
 		assert_int_equal(tls_policy_decide(&p, TLS_USE_SIP, TLS_CLIENT,
-		                     "a.example", &s, &v[i].clock, NULL, 0),
+				     "a.example", &s, &v[i].clock, NULL, 0),
 		    0);
 		assert_int_equal(p.verify_time_s, v[i].want);
 	}
@@ -346,8 +365,7 @@ words_are_read_and_printed(void **state)
 	assert_int_equal(tls_trust_parse("", &bits), 0);
 	assert_int_equal(bits, 0);
 	for (size_t i = 0; i < LEN(bad_trust); i++)
-		assert_int_equal(
-		    tls_trust_parse(bad_trust[i], &bits), E_PARSE);
+		assert_int_equal(tls_trust_parse(bad_trust[i], &bits), E_PARSE);
 	assert_int_equal(tls_allow_parse("rsa1024, no-eku", &bits), 0);
 	assert_int_equal(bits, TLS_ALLOW_RSA1024 | TLS_ALLOW_NO_EKU);
 	assert_int_equal(tls_allow_parse("md5", &bits), E_PARSE);
