@@ -191,17 +191,22 @@ on_error(enum evhttp_request_error error, void *arg)
 	h->o.error = error;
 }
 
-/* body_take copies the body of a whole answer. */
-static int
-body_take(struct prov_http *h, struct evhttp_request *req)
+/* on_body keeps a piece of the body.  In pieces, so that it is known how many
+ * bytes came of an answer that was cut: evhttp drops them. */
+static void
+on_body(struct evhttp_request *req, void *arg)
 {
+	struct prov_http *h = arg;
 	struct evbuffer *in = evhttp_request_get_input_buffer(req);
 	size_t n = evbuffer_get_length(in);
 	const unsigned char *p = evbuffer_pullup(in, -1);
 
 	if (n == 0)
-		return 0;
-	return p == NULL ? ENOMEM : buf_add(&h->body, p, n);
+		return;
+	if (p == NULL)
+		h->body.err = ENOMEM;
+	else
+		ignore_err(buf_add(&h->body, p, n), "it sticks in the buffer");
 }
 
 /* authorize prepares the answer to a challenge; true: ask again with it. */
@@ -254,7 +259,6 @@ on_answer(struct evhttp_request *req, void *arg)
 	    evhttp_request_get_response_code(req) != 0) {
 		h->o.got = true;
 		h->r.status = evhttp_request_get_response_code(req);
-		ignore_err(body_take(h, req), "it sticks in the buffer");
 	}
 	loop_defer(h->loop, &h->next, on_ended, h);
 }
@@ -372,6 +376,7 @@ request_new(struct prov_http *h)
 	if ((req = evhttp_request_new(on_answer, h)) == NULL)
 		return NULL;
 	evhttp_request_set_header_cb(req, on_headers);
+	evhttp_request_set_chunked_cb(req, on_body);
 	evhttp_request_set_error_cb(req, on_error);
 	hs = evhttp_request_get_output_headers(req);
 	host_header(h, host, sizeof(host));

@@ -115,9 +115,6 @@ static const struct {
 	    "check the route to it" },
 	{ ENETUNREACH, "tcp.unreachable", "", " cannot be reached",
 	    "check the network of this device" },
-	{ E_PROV_TRUNCATED, "body.truncated", "",
-	    " ended the file before its announced end",
-	    "look for errors or limits on the server, and try again" },
 	{ E_LIMIT, "body.too_large", "", " sent a file of more than 1 MiB",
 	    "check what is stored under that name" },
 	{ E_CLOSED, "http.closed", "",
@@ -162,6 +159,22 @@ sentence_of(char *out, size_t size, const char *text)
 		out[--n] = '\0';
 }
 
+/* truncated tells how much of the file came. */
+static void
+truncated(
+    struct prov_report *r, const char *host, const struct prov_http_result *h)
+{
+	char what[360], of[48] = ", before its end";
+
+	if (h->announced >= 0)
+		snprintf(of, sizeof(of), " of the %lld it announced",
+		    (long long)h->announced);
+	snprintf(what, sizeof(what), "%.255s ended the file after %zu bytes%s",
+	    host, h->body.n, of);
+	report_fail(r, h->err, "body.truncated", what,
+	    "look for errors or limits on the server, and try again");
+}
+
 void
 report_net(
     struct prov_report *r, const char *host, const struct prov_http_result *h)
@@ -181,6 +194,10 @@ report_net(
 	}
 	if (h->err == ETIMEDOUT) {
 		timed_out(r, host, v);
+		return;
+	}
+	if (h->err == E_PROV_TRUNCATED) {
+		truncated(r, host, h);
 		return;
 	}
 	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
@@ -300,8 +317,7 @@ report_refused(struct prov_report *r, int err)
 	else if (err == E_LIMIT)
 		class = "body.too_large";
 	if (p != NULL && p->line > 0)
-		snprintf(where, sizeof(where), " line %u column %u", p->line,
-		    p->column);
+		snprintf(where, sizeof(where), ":%u:%u", p->line, p->column);
 	if (p != NULL)
 		snprintf(what, sizeof(what), "%.120s%s: %s", p->file, where,
 		    p->text);

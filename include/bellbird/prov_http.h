@@ -25,7 +25,7 @@ struct prov_http_conf {
 struct prov_http_result {
 	int err; /* 0: `status` and body are complete */
 	int status;
-	struct slice body; /* borrowed for the callback */
+	struct slice body; /* borrowed for the callback; what came of it */
 	int64_t announced; /* Content-Length, -1: none */
 	char content_type[64], etag[80], location[256], date[40];
 	const struct tls_verdict *verdict; /* NULL: no connection */

@@ -100,7 +100,9 @@ def world(t, **settings):
                       t.pki.peer, THEY_SEND)
     tone = bb.wav_write(os.path.join(t.dir, "tone.wav"), WE_SEND, TALK_S + 4)
     out = os.path.join(t.dir, "heard.wav")
-    s = {"sip.proxy": "sip.%s:%d" % (DOMAIN, k.tls),
+    # The certificate names the domain (RFC 5922 7.1), not the host.
+    s = {"sip.proxy": DOMAIN, "sip.tls.name": DOMAIN,
+         "sip.obproxy": "sip.%s:%d" % (DOMAIN, k.tls),
          "sip.u1.user": OURS, "sip.u1.auth": OURS, "sip.transp": "tls",
          "sip.srtp": "standard", "sip.auth.md5": "1",
          "audio.device": "wav:%s,%s" % (tone, out)}

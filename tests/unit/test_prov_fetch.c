@@ -428,13 +428,14 @@ static const struct {
 	    "http.304", E_PROV_HTTP, "304" },
 	{ "truncated",
 	    { .path = OWN, .answer = OK("99", "sip.proxy = half\nsip.u1.us") },
-	    "body.truncated", E_PROV_TRUNCATED, "announced" },
+	    "body.truncated", E_PROV_TRUNCATED,
+	    "after 26 bytes of the 99 it announced" },
 	{ "truncated chunk",
 	    { .path = OWN,
 		.answer = "HTTP/1.1 200 OK\r\n"
 			  "Transfer-Encoding: chunked\r\n\r\n"
 			  "20\r\nsip.proxy = half\n" },
-	    "body.truncated", E_PROV_TRUNCATED, "announced" },
+	    "body.truncated", E_PROV_TRUNCATED, "bytes, before its end" },
 	{ "too large, announced",
 	    { .path = OWN, .answer = OK("99999999", "#"), .zeros = 3 << 20 },
 	    "body.too_large", E_LIMIT, "1 MiB" },
@@ -457,8 +458,7 @@ static const struct {
 	{ "bad value",
 	    { .path = OWN,
 		.answer = OK("30", "sip.proxy = x\nsip.transp = tsl\n") },
-	    "conf.bad", E_PROV_CONF,
-	    "algom0022eeaabbcc.conf line 2 column 14" },
+	    "conf.bad", E_PROV_CONF, "algom0022eeaabbcc.conf:2:14" },
 	{ "redirect loop",
 	    { .path = OWN,
 		.answer = "HTTP/1.1 302 Found\r\nLocation: " OWN
