@@ -79,14 +79,23 @@ media_suite_list(
 	return num;
 }
 
+/* Digits alone: no sign. */
+static int
+number(struct slice s, int64_t min, int64_t max, int64_t *out)
+{
+	if (s.n == 0 || s.p[0] < '0' || s.p[0] > '9' ||
+	    str_int(s, min, max, out) != 0)
+		return E_PARSE;
+	return 0;
+}
+
 /* 1*9DIGIT, not 0 (RFC 4568 9.2; 0 would be no tag for us). */
 static int
 tag_parse(struct slice s, unsigned int *tag)
 {
 	int64_t v;
 
-	if (s.n == 0 || s.n > TAG_DIGITS_MAX || s.p[0] == '+' ||
-	    str_int(s, 1, 999999999, &v) != 0)
+	if (s.n > TAG_DIGITS_MAX || number(s, 1, 999999999, &v) != 0)
 		return E_PARSE;
 	*tag = (unsigned int)v;
 	return 0;
@@ -101,11 +110,9 @@ lifetime_parse(struct slice s)
 	if (s.n > 2 && s.p[0] == '2' && s.p[1] == '^') {
 		s.p += 2;
 		s.n -= 2;
-		return str_int(s, 1, LIFETIME_BITS_MAX, &v) == 0 ? 0 : E_PARSE;
+		return number(s, 1, LIFETIME_BITS_MAX, &v);
 	}
-	return str_int(s, 1, INT64_C(1) << LIFETIME_BITS_MAX, &v) == 0
-	    ? 0
-	    : E_PARSE;
+	return number(s, 1, INT64_C(1) << LIFETIME_BITS_MAX, &v);
 }
 
 /* "value:length": a number in so many bytes. */
@@ -116,8 +123,8 @@ mki_parse(struct slice s, struct media_crypto *c)
 	int64_t v, n;
 
 	if (!slice_cut(s, ':', &value, &length) ||
-	    str_int(length, 1, MKI_LEN_TEXT_MAX, &n) != 0 ||
-	    str_int(value, 0, INT64_MAX, &v) != 0)
+	    number(length, 1, MKI_LEN_TEXT_MAX, &n) != 0 ||
+	    number(value, 0, INT64_MAX, &v) != 0)
 		return E_PARSE;
 	if (n > MEDIA_MKI_MAX)
 		return E_MEDIA_SRTP_KEY;
@@ -136,6 +143,7 @@ inline_parse(struct slice s, struct media_crypto *c)
 	static const char method[] = "inline:";
 	const size_t method_n = sizeof(method) - 1;
 	struct slice part, rest;
+	bool more;
 	size_t n = 0;
 	int err;
 
@@ -147,19 +155,19 @@ inline_parse(struct slice s, struct media_crypto *c)
 	/* Several keys in one line need MKIs to tell them apart: not ours. */
 	if (memchr(s.p, ';', s.n) != NULL)
 		return E_MEDIA_SRTP_KEY;
-	slice_cut(s, '|', &part, &rest);
+	more = slice_cut(s, '|', &part, &rest);
 	if (part.n >= BASE64_MAX ||
 	    str_unbase64(part, c->key, sizeof(c->key), &n) != 0 ||
 	    n != c->suite->key_len)
 		return E_PARSE;
-	if (rest.n == 0)
-		return memchr(s.p, '|', s.n) == NULL ? 0 : E_PARSE;
-	slice_cut(rest, '|', &part, &s);
+	if (!more)
+		return 0;
+	more = slice_cut(rest, '|', &part, &rest);
 	if (memchr(part.p, ':', part.n) != NULL)
-		return s.n == 0 ? mki_parse(part, c) : E_PARSE;
-	if ((err = lifetime_parse(part)) != 0)
+		return more ? E_PARSE : mki_parse(part, c);
+	if ((err = lifetime_parse(part)) != 0 || !more)
 		return err;
-	return s.n == 0 ? 0 : mki_parse(s, c);
+	return mki_parse(rest, c);
 }
 
 /* Session parameters: a window hint is harmless, what switches protection off
