@@ -32,9 +32,16 @@ TLS_LIBS = tls/libtls.a base/libbase.a $(BSSL_LIBS) $(EVENT_LIBS) \
 	$(CARES_LIBS) $(JANSSON_LIBS) -lpthread
 
 if HAVE_CMOCKA
-TLS_TESTS = tests/unit/test_tls_hash tests/unit/test_tls_policy
+TLS_TESTS = tests/unit/test_tls_cert tests/unit/test_tls_hash \
+	tests/unit/test_tls_policy
 check_PROGRAMS += $(TLS_TESTS)
 TESTS += $(TLS_TESTS)
+noinst_HEADERS += tests/unit/test_tls.h
+TLS_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(BSSL_CFLAGS) $(EVENT_CFLAGS) \
+	$(CMOCKA_CFLAGS) -iquote $(top_srcdir)/tests/lib
+tests_unit_test_tls_cert_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
+tests_unit_test_tls_cert_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
+tests_unit_test_tls_cert_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_hash_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib
 tests_unit_test_tls_hash_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)

@@ -14,39 +14,39 @@
 /* More blocks than any trust bundle has: a bound for hostile files. */
 enum { PEM_BLOCKS_MAX = 8192 };
 
-int
-tls_pem_each(const void *p, size_t n, tls_pem_cb *cb, void *arg)
+/* Where the next block begins, at the start of a line only (RFC 7468 2). */
+static const char *
+block_find(const char *all, const char *from, const char *end)
 {
-	struct tls_pem_block b;
-	char *label, *header;
-	unsigned char *data;
+	static const char begin[] = "-----BEGIN ";
+	const char *p = from;
+
+	while ((p = memmem(p, (size_t)(end - p), begin, sizeof(begin) - 1)) !=
+	    NULL) {
+		if (p == all || p[-1] == '\n' || p[-1] == '\r')
+			return p;
+		p++;
+	}
+	return NULL;
+}
+
+/* Decodes one block and hands it on, or that it is damaged. */
+static int
+block_read(const char *p, size_t n, tls_pem_cb *cb, void *arg)
+{
+	struct tls_pem_block b = { .label = "" };
+	char *label = NULL, *header = NULL;
+	unsigned char *data = NULL;
+	uint32_t e;
 	long len;
 	BIO *bio;
 	int err = 0;
 
-	if (n > INT32_MAX || (bio = BIO_new_mem_buf(p, (int)n)) == NULL) {
+	if ((bio = BIO_new_mem_buf(p, (int)n)) == NULL) {
 		tls_err_drop();
 		return ENOMEM;
 	}
-	for (int i = 0; i < PEM_BLOCKS_MAX && err == 0; i++) {
-		label = header = NULL;
-		data = NULL;
-		memset(&b, 0, sizeof(b));
-		if (!PEM_read_bio(bio, &label, &header, &data, &len)) {
-			uint32_t e = ERR_peek_last_error();
-			bool end = BIO_pending(bio) == 0 ||
-			    (ERR_GET_LIB(e) == ERR_LIB_PEM &&
-				ERR_GET_REASON(e) == PEM_R_NO_START_LINE);
-
-			tls_err_drop();
-			if (end && ERR_GET_REASON(e) == PEM_R_NO_START_LINE)
-				break;
-			b.label = "";
-			err = cb(&b, arg);
-			if (end)
-				break;
-			continue;
-		}
+	if (PEM_read_bio(bio, &label, &header, &data, &len)) {
 		b.label = label;
 		b.encrypted = strstr(header, "ENCRYPTED") != NULL ||
 		    strncmp(label, "ENCRYPTED", strlen("ENCRYPTED")) == 0;
@@ -56,8 +56,33 @@ tls_pem_each(const void *p, size_t n, tls_pem_cb *cb, void *arg)
 		OPENSSL_free(label);
 		OPENSSL_free(header);
 		OPENSSL_free(data); /* BoringSSL wipes what it frees */
+	} else {
+		e = ERR_peek_last_error();
+		tls_err_drop();
+		/* Words that look like a beginning are none. */
+		if (ERR_GET_REASON(e) != PEM_R_NO_START_LINE)
+			err = cb(&b, arg);
 	}
 	BIO_free(bio);
+	return err;
+}
+
+int
+tls_pem_each(const void *p, size_t n, tls_pem_cb *cb, void *arg)
+{
+	const char *all = p, *end = all + n, *at, *next;
+	int err = 0;
+
+	if (n == 0 || n > INT32_MAX)
+		return n == 0 ? 0 : ENOMEM;
+	at = block_find(all, all, end);
+	for (int i = 0; i < PEM_BLOCKS_MAX && at != NULL && err == 0; i++) {
+		/* A block that was cut off must not swallow the next one. */
+		next = block_find(all, at + 1, end);
+		err = block_read(
+		    at, (size_t)((next != NULL ? next : end) - at), cb, arg);
+		at = next;
+	}
 	return err;
 }
 

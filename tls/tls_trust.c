@@ -277,24 +277,28 @@ bundle_scan(struct trust_set *s, const char *text, size_t size)
 {
 	static const char begin[] = "-----BEGIN CERTIFICATE-----";
 	static const char end[] = "-----END CERTIFICATE-----";
-	const char *at = text, *stop;
+	const char *at, *eof = text + size, *next, *stop;
 	struct anchor_ref r;
 	size_t bad = 0;
 	X509 *c;
 	int err;
 
-	while ((at = memmem(at, size - (size_t)(at - text), begin,
-		    sizeof(begin) - 1)) != NULL) {
-		stop = memmem(
-		    at, size - (size_t)(at - text), end, sizeof(end) - 1);
-		if (stop == NULL)
-			break;
+	at = memmem(text, size, begin, sizeof(begin) - 1);
+	for (; at != NULL; at = next) {
+		/* One that was cut off must not swallow the next one. */
+		next = memmem(
+		    at + 1, (size_t)(eof - at - 1), begin, sizeof(begin) - 1);
+		stop = memmem(at, (size_t)((next != NULL ? next : eof) - at),
+		    end, sizeof(end) - 1);
+		if (stop == NULL) {
+			bad++;
+			continue;
+		}
 		stop += sizeof(end) - 1;
 		r.off = (uint32_t)(at - text);
 		r.len = (uint32_t)(stop - at);
 		c = NULL;
 		err = tls_pem_each(at, r.len, on_bundle_block, &c);
-		at = stop;
 		if (c == NULL) {
 			if (err == ENOMEM)
 				return ENOMEM;
