@@ -35,6 +35,7 @@ MEDIA_LIBS = media/libmedia.a $(SRTP_LIBS) $(OPUS_LIBS) $(SPEEXDSP_LIBS) \
 if HAVE_CMOCKA
 MEDIA_TESTS = tests/unit/test_media_g711 \
 	tests/unit/test_media_jitter \
+	tests/unit/test_media_offer \
 	tests/unit/test_media_opus \
 	tests/unit/test_media_rtp \
 	tests/unit/test_media_sdp \
@@ -48,6 +49,10 @@ tests_unit_test_media_g711_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_jitter_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_jitter_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
+tests_unit_test_media_offer_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
+tests_unit_test_media_offer_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
+tests_unit_test_media_offer_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_opus_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_opus_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)

@@ -260,7 +260,12 @@ media_agree_addr(const struct media_neg *n, const struct media_sdp_m *m,
 	    m->rtcp_mux             ? m->port
 		: m->rtcp_port != 0 ? m->rtcp_port
 				    : (uint16_t)(m->port + 1));
-	if (is_any(&m->conn)) /* RFC 2543's hold: nowhere to send to */
+	if (is_any(&m->conn)) {
+		/* RFC 2543's hold: nowhere to send to, RTCP included (RFC 3264
+		 * 8.4); the kernel would take it for this machine. */
 		a->dir = (enum media_dir)(a->dir & MEDIA_RECV);
+		addr_set_port(&a->rtp, 0);
+		addr_set_port(&a->rtcp, 0);
+	}
 	return 0;
 }

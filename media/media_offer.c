@@ -479,7 +479,9 @@ accept_secure(struct media_neg *n, const struct media_sdp_m *m, char *why,
 			    "the answer has no a=crypto line");
 			return E_MEDIA_SRTP_REQUIRED;
 		}
-		if (!media_proto_is_secure(m->proto))
+		/* Who offered RTP/SAVP has not offered to talk in clear. */
+		if (!media_proto_is_secure(m->proto) &&
+		    !media_proto_is_secure(n->proto))
 			return 0;
 		(void)snprintf(why, why_size,
 		    "the answer says %s without a key that fits our offer",
