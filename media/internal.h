@@ -390,7 +390,11 @@ MUST_CHECK int media_srtp_protect(
     struct media_srtp *s, uint8_t *p, size_t *n, bool is_rtcp);
 MUST_CHECK int media_srtp_unprotect(
     struct media_srtp *s, uint8_t *p, size_t *n, bool is_rtcp);
-/* media_srtp_forget drops what is kept about an SSRC that went away. */
+/* media_srtp_forget notes that an SSRC went away.  Its numbers are kept, so
+ * that its packets cannot be replayed and it may come back, until
+ * MEDIA_SRTP_GONE_MAX others have gone after it: a peer that changes its SSRC
+ * with each packet must not fill our memory. */
+enum { MEDIA_SRTP_GONE_MAX = 16 };
 void media_srtp_forget(struct media_srtp *s, uint32_t ssrc);
 
 /* ---- SDP (media_sdp.c) ---- */

@@ -39,6 +39,7 @@ MEDIA_TESTS = tests/unit/test_media_g711 \
 	tests/unit/test_media_opus \
 	tests/unit/test_media_rtp \
 	tests/unit/test_media_sdp \
+	tests/unit/test_media_srtp \
 	tests/unit/test_media_tone \
 	tests/unit/test_media_wav
 check_PROGRAMS += $(MEDIA_TESTS)
@@ -62,6 +63,9 @@ tests_unit_test_media_rtp_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_sdp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_sdp_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
+tests_unit_test_media_srtp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
+tests_unit_test_media_srtp_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_tone_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_tone_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)

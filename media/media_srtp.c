@@ -30,6 +30,9 @@ static struct {
 struct media_srtp {
 	srtp_t s; /* owned */
 	size_t mki_len;
+	/* Sources that went away, the oldest first. */
+	uint32_t gone[MEDIA_SRTP_GONE_MAX];
+	size_t num_gone;
 };
 
 const char *
@@ -256,8 +259,9 @@ media_srtp_unprotect(struct media_srtp *s, uint8_t *p, size_t *n, bool is_rtcp)
 	}
 }
 
-void
-media_srtp_forget(struct media_srtp *s, uint32_t ssrc)
+/* Drops what libsrtp2 has about an SSRC. */
+static void
+stream_drop(struct media_srtp *s, uint32_t ssrc)
 {
 	/* libsrtp2 wants it as in the packet. */
 	uint8_t raw[4];
@@ -266,4 +270,20 @@ media_srtp_forget(struct media_srtp *s, uint32_t ssrc)
 	media_put32(raw, ssrc);
 	memcpy(&n, raw, sizeof(n));
 	ignore_err((int)srtp_remove_stream(s->s, n), "it may not be there");
+}
+
+void
+media_srtp_forget(struct media_srtp *s, uint32_t ssrc)
+{
+	size_t i;
+
+	for (i = 0; i < s->num_gone && s->gone[i] != ssrc; i++)
+		;
+	/* It came back and went again: the newest. */
+	if (i == s->num_gone && i == MEDIA_SRTP_GONE_MAX)
+		stream_drop(s, s->gone[i = 0]);
+	if (i < s->num_gone)
+		memmove(s->gone + i, s->gone + i + 1,
+		    (--s->num_gone - i) * sizeof(*s->gone));
+	s->gone[s->num_gone++] = ssrc;
 }
