@@ -362,9 +362,10 @@ bool media_crypto_same_key(
 
 struct media_srtp; /* one direction under one key */
 
-/* media_srtp_need starts the preparation of libsrtp2 if nobody did. */
+/* media_srtp_need starts the preparation of libsrtp2 if nobody did, or if it
+ * failed. */
 MUST_CHECK int media_srtp_need(void);
-/* media_srtp_state: 0 ready, EAGAIN not yet, else why it never will be. */
+/* media_srtp_state: 0 ready, EAGAIN not yet, else why it failed. */
 int media_srtp_state(void);
 /* A waiter is told once, from the loop, when media_srtp_state has changed. */
 struct media_srtp_waiter {

@@ -2,7 +2,7 @@
 # Opus.  Below it: tls/, base/.
 noinst_LIBRARIES += %D%/libmedia.a
 noinst_HEADERS += include/bellbird/media_sess.h include/bellbird/media_wav.h \
-	%D%/internal.h
+	%D%/internal.h tests/unit/test_media_peer.h
 %C%_libmedia_a_CPPFLAGS = $(AM_CPPFLAGS) $(SRTP_CFLAGS) $(OPUS_CFLAGS) \
 	$(SPEEXDSP_CFLAGS) $(ALSA_CFLAGS)
 %C%_libmedia_a_SOURCES = \
@@ -39,6 +39,7 @@ MEDIA_TESTS = tests/unit/test_media_g711 \
 	tests/unit/test_media_opus \
 	tests/unit/test_media_rtp \
 	tests/unit/test_media_sdp \
+	tests/unit/test_media_sess \
 	tests/unit/test_media_srtp \
 	tests/unit/test_media_tone \
 	tests/unit/test_media_wav
@@ -63,6 +64,10 @@ tests_unit_test_media_rtp_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_sdp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_sdp_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
+tests_unit_test_media_sess_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
+tests_unit_test_media_sess_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
+tests_unit_test_media_sess_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_srtp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_srtp_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)

@@ -22,6 +22,7 @@ enum srtp_state { SRTP_NONE, SRTP_RUNNING, SRTP_READY, SRTP_FAILED };
 /* libsrtp2 has one kernel a process, so we have one state. */
 static struct {
 	enum srtp_state state;
+	int err;          /* why it failed */
 	struct loop *l;   /* borrowed */
 	struct worker *w; /* borrowed; NULL: in place */
 	LIST_HEAD(, media_srtp_waiter) waiters;
@@ -48,10 +49,15 @@ media_srtp_mode_name(enum media_srtp_mode m)
 static int
 job_init(void *arg)
 {
+	srtp_err_status_t st = srtp_init();
+	int err = st == srtp_err_status_ok     ? media_srtp_ciphers()
+	    : st == srtp_err_status_alloc_fail ? ENOMEM
+					       : EIO;
+
 	(void)arg;
-	if (srtp_init() != srtp_err_status_ok)
-		return EIO;
-	return media_srtp_ciphers();
+	if (err != 0)
+		ignore_err((int)srtp_shutdown(), "so that it can be retried");
+	return err;
 }
 
 /* Back in the loop: whoever waits is told. */
@@ -62,6 +68,7 @@ on_init_done(int err, void *arg)
 
 	(void)arg;
 	lib.state = err == 0 ? SRTP_READY : SRTP_FAILED;
+	lib.err = err;
 	if (err != 0)
 		log_err(
 		    LOGC_MEDIA, 0, "libsrtp2 cannot be used: %s", err_str(err));
@@ -104,7 +111,8 @@ media_srtp_need(void)
 {
 	int err;
 
-	if (lib.state != SRTP_NONE)
+	/* What failed once, for want of memory, is tried again. */
+	if (lib.state == SRTP_RUNNING || lib.state == SRTP_READY)
 		return 0;
 	if (lib.w == NULL) {
 		lib.state = SRTP_RUNNING;
@@ -123,7 +131,7 @@ media_srtp_state(void)
 	case SRTP_READY:
 		return 0;
 	case SRTP_FAILED:
-		return EIO;
+		return lib.err;
 	default:
 		return EAGAIN;
 	}
@@ -203,8 +211,12 @@ media_srtp_new(struct media_srtp **out, const struct media_crypto *c,
 	mem_wipe(key, sizeof(key));
 	if (st != srtp_err_status_ok) {
 		free(s);
-		return st == srtp_err_status_alloc_fail ? ENOMEM
-							: E_MEDIA_SRTP_KEY;
+		/* The key derivation says init_fail where it was short of
+		 * memory: a suite of ours has no other way to fail. */
+		return st == srtp_err_status_alloc_fail ||
+			st == srtp_err_status_init_fail
+		    ? ENOMEM
+		    : E_MEDIA_SRTP_KEY;
 	}
 	*out = s;
 	return 0;

@@ -232,14 +232,16 @@ static const srtp_auth_type_t hmac_sha1 = { hmac_alloc, hmac_dealloc, hmac_init,
 int
 media_srtp_ciphers(void)
 {
+	srtp_err_status_t st;
+
 	/* Each is tested with its own cases and with those of what it
 	 * replaces before it is believed. */
-	if (srtp_replace_cipher_type(&icm_128, SRTP_AES_ICM_128) !=
-		srtp_err_status_ok ||
-	    srtp_replace_cipher_type(&icm_256, SRTP_AES_ICM_256) !=
-		srtp_err_status_ok ||
-	    srtp_replace_auth_type(&hmac_sha1, SRTP_HMAC_SHA1) !=
-		srtp_err_status_ok)
-		return EIO;
-	return 0;
+	st = srtp_replace_cipher_type(&icm_128, SRTP_AES_ICM_128);
+	if (st == srtp_err_status_ok)
+		st = srtp_replace_cipher_type(&icm_256, SRTP_AES_ICM_256);
+	if (st == srtp_err_status_ok)
+		st = srtp_replace_auth_type(&hmac_sha1, SRTP_HMAC_SHA1);
+	if (st == srtp_err_status_alloc_fail)
+		return ENOMEM;
+	return st == srtp_err_status_ok ? 0 : EIO;
 }
