@@ -234,12 +234,11 @@ raw_offer(
     struct raw *r, struct party *p, const char *profile, const char *attrs)
 {
 	static struct media_sdp got;
-	struct media_crypto key;
+	struct media_crypto key = { .suite = NULL };
 	struct addr rtcp;
 	struct buf out;
 	char text[1000], why[200] = "";
 
-	memset(&key, 0, sizeof(key));
 	udp_local(r->rtcp, &rtcp);
 	(void)snprintf(text, sizeof(text),
 	    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\n"

@@ -458,99 +458,81 @@ spoilt_texts_do_no_harm(void **state)
 #define S80 "AES_CM_128_HMAC_SHA1_80"
 #define BAD E_MEDIA_SRTP_KEY
 
+static const struct {
+	const char *why, *text;
+	int want;
+	size_t mki_len;
+} keys[] = {
+	{ "plain", "1 " S80 " inline:" KEY_30, 0, 0 },
+	{ "the largest tag", "999999999 " S80 " inline:" KEY_30, 0, 0 },
+	{ "case", "1 aes_cm_128_hmac_sha1_80 INLINE:" KEY_30, 0, 0 },
+	{ "spaces", "1  " S80 "  inline:" KEY_30 "  WSH=64", 0, 0 },
+	{ "lifetime 2^20", "1 " S80 " inline:" KEY_30 "|2^20", 0, 0 },
+	{ "lifetime 2^48", "1 " S80 " inline:" KEY_30 "|2^48", 0, 0 },
+	{ "lifetime in full", "1 " S80 " inline:" KEY_30 "|1048576", 0, 0 },
+	{ "MKI", "1 " S80 " inline:" KEY_30 "|1:4", 0, 4 },
+	{ "both", "1 " S80 " inline:" KEY_30 "|2^20|255:1", 0, 1 },
+	{ "MKI of 8", "1 " S80 " inline:" KEY_30 "|5:8", 0, 8 },
+	{ "window hint", "1 " S80 " inline:" KEY_30 " WSH=128", 0, 0 },
+	{ "may be ignored", "1 " S80 " inline:" KEY_30 " -X=1", 0, 0 },
+	{ "short tag", "1 AES_CM_128_HMAC_SHA1_32 inline:" KEY_30, 0, 0 },
+	{ "AES-256", "1 AES_256_CM_HMAC_SHA1_80 inline:" KEY_46, 0, 0 },
+	{ "AES-256, old name", "1 AES_CM_256_HMAC_SHA1_32 inline:" KEY_46, 0,
+	    0 },
+
+	{ "nothing", "", E_PARSE, 0 },
+	{ "only a tag", "1", E_PARSE, 0 },
+	{ "no key", "1 " S80, E_PARSE, 0 },
+	{ "tag 0", "0 " S80 " inline:" KEY_30, E_PARSE, 0 },
+	{ "tag of 10 digits", "1000000000 " S80 " inline:" KEY_30, E_PARSE, 0 },
+	{ "tag with a sign", "+1 " S80 " inline:" KEY_30, E_PARSE, 0 },
+	{ "negative tag", "-1 " S80 " inline:" KEY_30, E_PARSE, 0 },
+	{ "no tag", S80 " inline:" KEY_30, E_PARSE, 0 },
+	{ "another method", "1 " S80 " uri:" KEY_30, E_PARSE, 0 },
+	{ "a byte less", "1 " S80 " inline:" KEY_29, E_PARSE, 0 },
+	{ "a byte more", "1 " S80 " inline:" KEY_31, E_PARSE, 0 },
+	{ "no base64", "1 " S80 " inline:*" KEY_30, E_PARSE, 0 },
+	{ "key of the other suite", "1 " S80 " inline:" KEY_46, E_PARSE, 0 },
+	{ "empty key", "1 " S80 " inline:", E_PARSE, 0 },
+	{ "empty lifetime", "1 " S80 " inline:" KEY_30 "|", E_PARSE, 0 },
+	{ "a bar too many", "1 " S80 " inline:" KEY_30 "|2^20|", E_PARSE, 0 },
+	{ "a bar behind the MKI", "1 " S80 " inline:" KEY_30 "|1:4|", E_PARSE,
+	    0 },
+	{ "lifetime 2^0", "1 " S80 " inline:" KEY_30 "|2^0", E_PARSE, 0 },
+	{ "lifetime 2^49", "1 " S80 " inline:" KEY_30 "|2^49", E_PARSE, 0 },
+	{ "lifetime 0", "1 " S80 " inline:" KEY_30 "|0", E_PARSE, 0 },
+	{ "lifetime with a sign", "1 " S80 " inline:" KEY_30 "|+9", E_PARSE,
+	    0 },
+	{ "lifetime 2^+9", "1 " S80 " inline:" KEY_30 "|2^+9", E_PARSE, 0 },
+	{ "no lifetime", "1 " S80 " inline:" KEY_30 "|x", E_PARSE, 0 },
+	{ "MKI before it", "1 " S80 " inline:" KEY_30 "|1:4|2^20", E_PARSE, 0 },
+	{ "MKI too wide", "1 " S80 " inline:" KEY_30 "|256:1", E_PARSE, 0 },
+	{ "MKI of 0", "1 " S80 " inline:" KEY_30 "|1:0", E_PARSE, 0 },
+	{ "MKI of 129", "1 " S80 " inline:" KEY_30 "|1:129", E_PARSE, 0 },
+	{ "MKI with a sign", "1 " S80 " inline:" KEY_30 "|+1:4", E_PARSE, 0 },
+	{ "negative MKI", "1 " S80 " inline:" KEY_30 "|-1:4", E_PARSE, 0 },
+	{ "MKI without length", "1 " S80 " inline:" KEY_30 "|2^20|1:", E_PARSE,
+	    0 },
+
+	{ "long MKI", "1 " S80 " inline:" KEY_30 "|1:9", BAD, 0 },
+	{ "MKI of RFC 4568's example", "1 " S80 " inline:" KEY_30 "|2^20|1:32",
+	    BAD, 0 },
+	{ "two keys", "1 " S80 " inline:" KEY_30 "|1:4;inline:" KEY_30 "|2:4",
+	    BAD, 0 },
+	{ "unknown suite", "1 AEAD_AES_128_GCM inline:" KEY_30, BAD, 0 },
+	{ "RTP in clear", "1 " S80 " inline:" KEY_30 " UNENCRYPTED_SRTP", BAD,
+	    0 },
+	{ "RTCP in clear", "1 " S80 " inline:" KEY_30 " UNENCRYPTED_SRTCP", BAD,
+	    0 },
+	{ "no tags", "1 " S80 " inline:" KEY_30 " WSH=64 UNAUTHENTICATED_SRTP",
+	    BAD, 0 },
+	{ "key derivation", "1 " S80 " inline:" KEY_30 " KDR=10", BAD, 0 },
+	{ "small window", "1 " S80 " inline:" KEY_30 " WSH=63", BAD, 0 },
+};
+
 static void
 keys_are_read_strictly(void **state)
 {
-	static const struct {
-		const char *why, *text;
-		int want;
-		size_t mki_len;
-	} v[] = {
-		{ "plain", "1 " S80 " inline:" KEY_30, 0, 0 },
-		{ "the largest tag", "999999999 " S80 " inline:" KEY_30, 0, 0 },
-		{ "case", "1 aes_cm_128_hmac_sha1_80 INLINE:" KEY_30, 0, 0 },
-		{ "spaces", "1  " S80 "  inline:" KEY_30 "  WSH=64", 0, 0 },
-		{ "lifetime 2^20", "1 " S80 " inline:" KEY_30 "|2^20", 0, 0 },
-		{ "lifetime 2^48", "1 " S80 " inline:" KEY_30 "|2^48", 0, 0 },
-		{ "lifetime in full", "1 " S80 " inline:" KEY_30 "|1048576", 0,
-		    0 },
-		{ "MKI", "1 " S80 " inline:" KEY_30 "|1:4", 0, 4 },
-		{ "both", "1 " S80 " inline:" KEY_30 "|2^20|255:1", 0, 1 },
-		{ "MKI of 8", "1 " S80 " inline:" KEY_30 "|5:8", 0, 8 },
-		{ "window hint", "1 " S80 " inline:" KEY_30 " WSH=128", 0, 0 },
-		{ "may be ignored", "1 " S80 " inline:" KEY_30 " -X=1", 0, 0 },
-		{ "short tag", "1 AES_CM_128_HMAC_SHA1_32 inline:" KEY_30, 0,
-		    0 },
-		{ "AES-256", "1 AES_256_CM_HMAC_SHA1_80 inline:" KEY_46, 0, 0 },
-		{ "AES-256, old name",
-		    "1 AES_CM_256_HMAC_SHA1_32 inline:" KEY_46, 0, 0 },
-
-		{ "nothing", "", E_PARSE, 0 },
-		{ "only a tag", "1", E_PARSE, 0 },
-		{ "no key", "1 " S80, E_PARSE, 0 },
-		{ "tag 0", "0 " S80 " inline:" KEY_30, E_PARSE, 0 },
-		{ "tag of 10 digits", "1000000000 " S80 " inline:" KEY_30,
-		    E_PARSE, 0 },
-		{ "tag with a sign", "+1 " S80 " inline:" KEY_30, E_PARSE, 0 },
-		{ "negative tag", "-1 " S80 " inline:" KEY_30, E_PARSE, 0 },
-		{ "no tag", S80 " inline:" KEY_30, E_PARSE, 0 },
-		{ "another method", "1 " S80 " uri:" KEY_30, E_PARSE, 0 },
-		{ "a byte less", "1 " S80 " inline:" KEY_29, E_PARSE, 0 },
-		{ "a byte more", "1 " S80 " inline:" KEY_31, E_PARSE, 0 },
-		{ "no base64", "1 " S80 " inline:*" KEY_30, E_PARSE, 0 },
-		{ "key of the other suite", "1 " S80 " inline:" KEY_46, E_PARSE,
-		    0 },
-		{ "empty key", "1 " S80 " inline:", E_PARSE, 0 },
-		{ "empty lifetime", "1 " S80 " inline:" KEY_30 "|", E_PARSE,
-		    0 },
-		{ "a bar too many", "1 " S80 " inline:" KEY_30 "|2^20|",
-		    E_PARSE, 0 },
-		{ "a bar behind the MKI", "1 " S80 " inline:" KEY_30 "|1:4|",
-		    E_PARSE, 0 },
-		{ "lifetime 2^0", "1 " S80 " inline:" KEY_30 "|2^0", E_PARSE,
-		    0 },
-		{ "lifetime 2^49", "1 " S80 " inline:" KEY_30 "|2^49", E_PARSE,
-		    0 },
-		{ "lifetime 0", "1 " S80 " inline:" KEY_30 "|0", E_PARSE, 0 },
-		{ "lifetime with a sign", "1 " S80 " inline:" KEY_30 "|+9",
-		    E_PARSE, 0 },
-		{ "lifetime 2^+9", "1 " S80 " inline:" KEY_30 "|2^+9", E_PARSE,
-		    0 },
-		{ "no lifetime", "1 " S80 " inline:" KEY_30 "|x", E_PARSE, 0 },
-		{ "MKI before it", "1 " S80 " inline:" KEY_30 "|1:4|2^20",
-		    E_PARSE, 0 },
-		{ "MKI too wide", "1 " S80 " inline:" KEY_30 "|256:1", E_PARSE,
-		    0 },
-		{ "MKI of 0", "1 " S80 " inline:" KEY_30 "|1:0", E_PARSE, 0 },
-		{ "MKI of 129", "1 " S80 " inline:" KEY_30 "|1:129", E_PARSE,
-		    0 },
-		{ "MKI with a sign", "1 " S80 " inline:" KEY_30 "|+1:4",
-		    E_PARSE, 0 },
-		{ "negative MKI", "1 " S80 " inline:" KEY_30 "|-1:4", E_PARSE,
-		    0 },
-		{ "MKI without length",
-		    "1 " S80 " inline:" KEY_30 "|2^20|1:", E_PARSE, 0 },
-
-		{ "long MKI", "1 " S80 " inline:" KEY_30 "|1:9", BAD, 0 },
-		{ "MKI of RFC 4568's example",
-		    "1 " S80 " inline:" KEY_30 "|2^20|1:32", BAD, 0 },
-		{ "two keys",
-		    "1 " S80 " inline:" KEY_30 "|1:4;inline:" KEY_30 "|2:4",
-		    BAD, 0 },
-		{ "unknown suite", "1 AEAD_AES_128_GCM inline:" KEY_30, BAD,
-		    0 },
-		{ "RTP in clear",
-		    "1 " S80 " inline:" KEY_30 " UNENCRYPTED_SRTP", BAD, 0 },
-		{ "RTCP in clear",
-		    "1 " S80 " inline:" KEY_30 " UNENCRYPTED_SRTCP", BAD, 0 },
-		{ "no tags",
-		    "1 " S80 " inline:" KEY_30 " WSH=64 UNAUTHENTICATED_SRTP",
-		    BAD, 0 },
-		{ "key derivation", "1 " S80 " inline:" KEY_30 " KDR=10", BAD,
-		    0 },
-		{ "small window", "1 " S80 " inline:" KEY_30 " WSH=63", BAD,
-		    0 },
-	};
 	struct media_crypto c, before;
 	uint8_t count[MEDIA_KEY_MAX];
 
@@ -558,19 +540,19 @@ keys_are_read_strictly(void **state)
 	for (size_t i = 0; i < sizeof(count); i++)
 		count[i] = (uint8_t)(i + 1);
 	memset(&before, 0x5a, sizeof(before));
-	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-		size_t n = strlen(v[i].text);
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		size_t n = strlen(keys[i].text);
 		char *exact = test_malloc(n + 1);
 
-		print_message("case %s\n", v[i].why);
-		memcpy(exact, v[i].text, n);
+		print_message("case %s\n", keys[i].why);
+		memcpy(exact, keys[i].text, n);
 		memcpy(&c, &before, sizeof(c));
 		assert_int_equal(
 		    media_crypto_parse(&c, (struct slice){ exact, n }),
-		    v[i].want);
-		if (v[i].want == 0) {
+		    keys[i].want);
+		if (keys[i].want == 0) {
 			assert_memory_equal(c.key, count, c.suite->key_len);
-			assert_int_equal(c.mki_len, v[i].mki_len);
+			assert_int_equal(c.mki_len, keys[i].mki_len);
 		} else {
 			assert_memory_equal(&c, &before, sizeof(c));
 		}
