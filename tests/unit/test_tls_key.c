@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: ISC */
+/* Identities: what belongs together is loaded, all else is refused with a
+ * sentence and leaves in use what was. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <openssl/bio.h>
+#include <openssl/ec_key.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include "oom.h"
+#include "test_tls.h"
+
+static char last_line[512];
+static size_t num_lines;
+
+static void
+on_line(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
+    void *arg)
+{
+	(void)lv;
+	(void)cat;
+	(void)id;
+	(void)arg;
+	(void)snprintf(last_line, sizeof(last_line), "%s", line);
+	num_lines++;
+}
+
+/* Splits a minted file; the form of the key is that of old tools (SEC 1,
+ * PKCS #1). */
+static void
+split(const char *from, const char *cert, const char *key)
+{
+	struct tls_slot s;
+	struct buf b;
+	char why[200];
+	BIO *bio = BIO_new(BIO_s_mem());
+	const uint8_t *p;
+	X509 *c = cert_of(from, 0);
+	size_t n;
+
+	memset(&s, 0, sizeof(s));
+	buf_init(&b, PEM_MAX);
+	get(from, &b);
+	assert_int_equal(tls_slot_parse(&s, b.p, b.n, why, sizeof(why)), 0);
+	buf_clear(&b);
+	if (EVP_PKEY_id(s.key) == EVP_PKEY_EC)
+		assert_int_equal(
+		    PEM_write_bio_ECPrivateKey(bio, EVP_PKEY_get0_EC_KEY(s.key),
+			NULL, NULL, 0, NULL, NULL),
+		    1);
+	else
+		assert_int_equal(
+		    PEM_write_bio_RSAPrivateKey(bio, EVP_PKEY_get0_RSA(s.key),
+			NULL, NULL, 0, NULL, NULL),
+		    1);
+	assert_true(BIO_mem_contents(bio, &p, &n));
+	put(key, p, n);
+	BIO_free(bio);
+	bio = BIO_new(BIO_s_mem());
+	assert_int_equal(PEM_write_bio_X509(bio, c), 1);
+	assert_true(BIO_mem_contents(bio, &p, &n));
+	put(cert, p, n);
+	BIO_free(bio);
+	X509_free(c);
+	tls_slot_clear(&s);
+}
+
+static int
+group_setup(void **state)
+{
+	struct tls_mint rsa = {
+		.kind = TLS_MINT_DEVICE, .cn = MAC, .rsa_bits = 2048
+	};
+
+	(void)state;
+	scratch_open();
+	ca("ca", "Test CA");
+	sub_ca("ca", "sub", "Test Issuer");
+	mint("ca", TLS_MINT_DEVICE, MAC, NULL, "ec.pem");
+	mint("ca", TLS_MINT_DEVICE, "00156d000002", NULL, "other.pem");
+	mint("sub", TLS_MINT_DEVICE, MAC, NULL, "chain.pem");
+	mint_as(rsa, "ca", "rsa.pem");
+	split("ec.pem", "ec.crt", "ec.key");
+	split("other.pem", "other.crt", "other.key");
+	split("rsa.pem", "rsa.crt", "rsa.key");
+	split("chain.pem", "chain.crt", "chain.key");
+	split("sub/ca.pem", "sub.crt", "sub.key");
+	put_text("encrypted.key",
+	    "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n"
+	    "-----END ENCRYPTED PRIVATE KEY-----\n");
+	put_text("old-encrypted.key",
+	    "-----BEGIN EC PRIVATE KEY-----\n"
+	    "Proc-Type: 4,ENCRYPTED\n"
+	    "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\n"
+	    "MIIB\n-----END EC PRIVATE KEY-----\n");
+	put_text("broken.key",
+	    "-----BEGIN PRIVATE KEY-----\nMIIB\n-----END PRIVATE KEY-----\n");
+	put_text("bad64.key",
+	    "-----BEGIN PRIVATE KEY-----\n%%%%\n-----END PRIVATE KEY-----\n");
+	put_text("public.key",
+	    "-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n");
+	put_text("broken.crt",
+	    "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
+	put_text("words", "The dog ate my certificate.\n");
+	put_text("empty", "");
+	put_text("params",
+	    "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n"
+	    "-----END EC PARAMETERS-----\n");
+	return 0;
+}
+
+static int
+group_teardown(void **state)
+{
+	(void)state;
+	scratch_close();
+	return 0;
+}
+
+/* Joins the files of a case; returns the path. */
+static const char *
+assemble(const char *const *files)
+{
+	join("case.pem", files);
+	return at("case.pem");
+}
+
+/* Parses the files of a case. */
+static int
+parse(struct tls_slot *s, const char *const *files, char why[200])
+{
+	struct buf b;
+	int err;
+
+	(void)assemble(files);
+	buf_init(&b, PEM_MAX);
+	get("case.pem", &b);
+	why[0] = '\0';
+	err = tls_slot_parse(s, b.p, b.n, why, 200);
+	buf_clear(&b);
+	return err;
+}
+
+static void
+what_belongs_together_loads_in_any_order(void **state)
+{
+	static const struct {
+		const char *why;
+		const char *files[6];
+		const char *cn;
+		size_t num; /* certificates to send */
+		int type;
+	} v[] = {
+		{ "as minted", { "ec.pem" }, MAC, 1, EVP_PKEY_EC },
+		{ "certificate, key", { "ec.crt", "ec.key" }, MAC, 1,
+		    EVP_PKEY_EC },
+		{ "key, certificate", { "ec.key", "ec.crt" }, MAC, 1,
+		    EVP_PKEY_EC },
+		{ "as openssl ecparam -genkey prints it",
+		    { "params", "ec.key", "ec.crt" }, MAC, 1, EVP_PKEY_EC },
+		{ "RSA", { "rsa.key", "rsa.crt" }, MAC, 1, EVP_PKEY_RSA },
+		{ "words between", { "words", "ec.crt", "words", "ec.key" },
+		    MAC, 1, EVP_PKEY_EC },
+		{ "with its chain", { "chain.pem" }, MAC, 2, EVP_PKEY_EC },
+		{ "the chain first, and the root, which is not sent",
+		    { "ca/ca.pem", "sub.crt", "chain.key", "chain.crt" }, MAC,
+		    2, EVP_PKEY_EC },
+		{ "a certificate of somebody else beside it",
+		    { "other.crt", "ec.crt", "ec.key" }, MAC, 1, EVP_PKEY_EC },
+		{ "the first key counts", { "ec.key", "other.key", "ec.crt" },
+		    MAC, 1, EVP_PKEY_EC },
+		{ "an encrypted copy of the key beside it",
+		    { "encrypted.key", "ec.pem" }, MAC, 1, EVP_PKEY_EC },
+	};
+	struct tls_slot s;
+	char why[200];
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("loads: %s\n", v[i].why);
+		if (parse(&s, v[i].files, why) != 0)
+			fail_msg("%s", why);
+		assert_string_equal(s.cn, v[i].cn);
+		assert_int_equal(s.num, v[i].num);
+		assert_int_equal(EVP_PKEY_id(s.key), v[i].type);
+		assert_non_null(strstr(s.brief.subject, v[i].cn));
+		assert_string_equal(s.error, "");
+		assert_int_equal(
+		    tls_identity_check(assemble(v[i].files), why, 200), 0);
+	}
+	tls_slot_clear(&s);
+}
+
+static void
+what_does_not_is_refused_by_its_class(void **state)
+{
+	static const struct {
+		const char *why;
+		const char *files[4];
+		const char *class, *word;
+	} v[] = {
+		{ "the key of another certificate", { "ec.crt", "other.key" },
+		    "[key.mismatch]", "do not belong together" },
+		{ "an RSA key, an EC certificate", { "ec.crt", "rsa.key" },
+		    "[key.mismatch]", "issued for this key" },
+		{ "an EC key, an RSA certificate", { "rsa.crt", "ec.key" },
+		    "[key.mismatch]", "issued for this key" },
+		{ "the key of the issuer", { "chain.crt", "sub.key" },
+		    "[key.mismatch]", "issued for this key" },
+		{ "encrypted, PKCS #8", { "ec.crt", "encrypted.key" },
+		    "[key.encrypted]", "passphrase" },
+		{ "encrypted, the old form", { "ec.crt", "old-encrypted.key" },
+		    "[key.encrypted]", "passphrase" },
+		{ "a public key", { "ec.crt", "public.key" },
+		    "[key.unreadable]", "no private key" },
+		{ "no key", { "ec.crt" }, "[key.unreadable]",
+		    "no private key" },
+		{ "no certificate", { "ec.key" }, "[key.unreadable]",
+		    "no certificate" },
+		{ "a key that is none", { "ec.crt", "broken.key" },
+		    "[key.unreadable]", "damaged" },
+		{ "a key that is not base64", { "ec.crt", "bad64.key" },
+		    "[key.unreadable]", "damaged" },
+		{ "a damaged certificate beside a good pair",
+		    { "ec.pem", "broken.crt" }, "[key.unreadable]", "damaged" },
+		{ "words", { "words" }, "[key.unreadable]", "no certificate" },
+		{ "nothing", { "empty" }, "[key.unreadable]",
+		    "no certificate" },
+	};
+	struct tls_slot s;
+	char why[200];
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	assert_int_equal(
+	    parse(&s, (const char *const[]){ "other.pem", NULL }, why), 0);
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("refuses: %s\n", v[i].why);
+		assert_int_equal(parse(&s, v[i].files, why), E_TLS_KEY);
+		assert_non_null(strstr(why, v[i].class));
+		assert_non_null(strstr(why, v[i].word));
+		/* What was loaded before stays. */
+		assert_string_equal(s.cn, "00156d000002");
+		why[0] = '\0';
+		assert_int_equal(
+		    tls_identity_check(assemble(v[i].files), why, 200),
+		    E_TLS_KEY);
+		assert_non_null(strstr(why, v[i].class));
+	}
+	tls_slot_clear(&s);
+}
+
+static void
+a_file_that_cannot_be_read_is_named(void **state)
+{
+	char why[200] = "";
+
+	(void)state;
+	assert_int_equal(
+	    tls_identity_check(at("absent.pem"), why, sizeof(why)), ENOENT);
+	assert_non_null(strstr(why, "absent.pem"));
+}
+
+static void
+too_many_certificates_are_refused(void **state)
+{
+	const char *files[19];
+	struct tls_slot s;
+	char why[200];
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	for (size_t i = 0; i < 17; i++)
+		files[i] = "other.crt";
+	files[17] = "ec.pem";
+	files[18] = NULL;
+	assert_int_equal(parse(&s, files, why), E_LIMIT);
+	assert_non_null(strstr(why, "too many"));
+	assert_int_equal(s.num, 0);
+}
+
+/* Two files, as many tools leave them; the sentence names the right one. */
+static void
+two_files_make_one_identity(void **state)
+{
+	struct tls_slot s;
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	log_set_sink(on_line, NULL);
+	assert_int_equal(tls_slot_load(&s, at("ec.crt"), at("ec.key")), 0);
+	assert_string_equal(s.cn, MAC);
+	assert_int_equal(
+	    tls_slot_load(&s, at("ec.crt"), at("other.key")), E_TLS_KEY);
+	assert_non_null(strstr(s.error, "other.key"));
+	assert_non_null(strstr(s.error, "[key.mismatch]"));
+	assert_non_null(strstr(last_line, "[key.mismatch]"));
+	assert_int_equal(
+	    tls_slot_load(&s, at("ec.crt"), at("absent.key")), E_TLS_KEY);
+	assert_non_null(strstr(s.error, "absent.key"));
+	assert_non_null(strstr(s.error, "[key.unreadable]"));
+	assert_string_equal(s.cn, MAC); /* still in use */
+	assert_int_equal(s.num, 1);
+	/* Loaded again: no error any more. */
+	assert_int_equal(tls_slot_load(&s, at("ec.crt"), at("ec.key")), 0);
+	assert_string_equal(s.error, "");
+	/* The certificate is gone: so is the identity. */
+	assert_int_equal(
+	    tls_slot_load(&s, at("absent.crt"), at("ec.key")), ENOENT);
+	assert_int_equal(s.num, 0);
+	assert_null(s.key);
+	log_set_sink(NULL, NULL);
+}
+
+static void
+a_key_that_others_may_read_is_reported(void **state)
+{
+	struct tls_slot s;
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	JOIN("open.pem", "ec.pem");
+	log_set_level(LOGL_WARN);
+	log_set_sink(on_line, NULL);
+	num_lines = 0;
+	assert_int_equal(tls_slot_load(&s, at("open.pem"), NULL), 0);
+	assert_int_equal(num_lines, 0);
+	assert_int_equal(chmod(at("open.pem"), 0640), 0);
+	assert_int_equal(tls_slot_load(&s, at("open.pem"), NULL), 0);
+	assert_int_equal(num_lines, 1);
+	assert_non_null(strstr(last_line, "open.pem"));
+	assert_non_null(strstr(last_line, "0640"));
+	log_set_sink(NULL, NULL);
+	log_set_level(LOGL_ERR);
+	tls_slot_clear(&s);
+}
+
+/* Loads a device identity into an environment, then spoils it. */
+static void
+a_bad_upload_leaves_the_identity_in_use(void **state)
+{
+	struct tls_env_conf c = { .builtin_file = "" };
+	struct tls_cert_brief b;
+	struct tls_env *e;
+	struct loop *l;
+	char id[128], cn[64];
+
+	(void)state;
+	folder("id");
+	(void)snprintf(id, sizeof(id), "%s", at("id"));
+	c.identity_dir = id;
+	JOIN("id/device.crt", "ec.crt");
+	JOIN("id/device.key", "ec.key");
+	log_set_sink(on_line, NULL);
+	assert_int_equal(loop_new(&l), 0);
+	assert_int_equal(tls_env_new(&e, l, &c), 0);
+	assert_true(tls_env_has_identity(e, TLS_ID_FACTORY));
+	assert_false(tls_env_has_identity(e, TLS_ID_SIP_OWNER));
+	assert_false(tls_env_has_identity(e, TLS_ID_MAX));
+	assert_int_equal(
+	    tls_env_identity_cn(e, TLS_ID_FACTORY, cn, sizeof(cn)), 0);
+	assert_string_equal(cn, MAC);
+	assert_int_equal(
+	    tls_env_identity_cn(e, TLS_ID_SIP_OWNER, cn, sizeof(cn)),
+	    E_TLS_KEY);
+	assert_int_equal(
+	    tls_env_identity_brief(e, TLS_ID_SERVER, &b), E_TLS_KEY);
+	JOIN("id/device.key", "other.key");
+	tls_env_reload(e);
+	assert_non_null(strstr(
+	    tls_env_identity_error(e, TLS_ID_FACTORY), "[key.mismatch]"));
+	assert_int_equal(
+	    tls_env_identity_cn(e, TLS_ID_FACTORY, cn, sizeof(cn)), 0);
+	assert_string_equal(cn, MAC);
+	/* One file wins over two. */
+	JOIN("id/device.pem", "other.pem");
+	tls_env_reload(e);
+	assert_string_equal(tls_env_identity_error(e, TLS_ID_FACTORY), "");
+	assert_int_equal(tls_env_identity_brief(e, TLS_ID_FACTORY, &b), 0);
+	assert_non_null(strstr(b.subject, "00156d000002"));
+	assert_string_equal(b.issuer, "CN=Test CA");
+	tls_env_free(e);
+	loop_free(l);
+	log_set_sink(NULL, NULL);
+}
+
+static int
+load_once(void *arg)
+{
+	struct tls_slot s;
+	int err;
+
+	memset(&s, 0, sizeof(s));
+	err = tls_slot_load(&s, arg, NULL);
+	tls_slot_clear(&s);
+	return err;
+}
+
+static void
+loading_survives_every_failed_allocation(void **state)
+{
+	char path[128];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s", at("chain.pem"));
+	log_set_sink(on_line, NULL);
+	assert_true(oom_each(load_once, path) >= 1);
+	log_set_sink(NULL, NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_belongs_together_loads_in_any_order),
+		cmocka_unit_test(what_does_not_is_refused_by_its_class),
+		cmocka_unit_test(a_file_that_cannot_be_read_is_named),
+		cmocka_unit_test(too_many_certificates_are_refused),
+		cmocka_unit_test(two_files_make_one_identity),
+		cmocka_unit_test(a_key_that_others_may_read_is_reported),
+		cmocka_unit_test(a_bad_upload_leaves_the_identity_in_use),
+		cmocka_unit_test(loading_survives_every_failed_allocation),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
