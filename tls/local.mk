@@ -33,7 +33,8 @@ TLS_LIBS = tls/libtls.a base/libbase.a $(BSSL_LIBS) $(EVENT_LIBS) \
 
 if HAVE_CMOCKA
 TLS_TESTS = tests/unit/test_tls_cert tests/unit/test_tls_hash \
-	tests/unit/test_tls_key tests/unit/test_tls_policy
+	tests/unit/test_tls_key tests/unit/test_tls_policy \
+	tests/unit/test_tls_trust
 check_PROGRAMS += $(TLS_TESTS)
 TESTS += $(TLS_TESTS)
 noinst_HEADERS += tests/unit/test_tls.h
@@ -52,4 +53,7 @@ tests_unit_test_tls_key_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib
 tests_unit_test_tls_policy_LDADD = $(TLS_LIBS) $(TEST_LIBS)
+tests_unit_test_tls_trust_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
+tests_unit_test_tls_trust_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
+tests_unit_test_tls_trust_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 endif

@@ -141,8 +141,8 @@ on_block(const struct tls_pem_block *b, void *arg)
 	return r->err;
 }
 
-/* Reads a file in PEM or DER. */
-static void
+/* Reads a file in PEM or DER; only lack of memory is an error. */
+static int
 file_add(struct trust_set *s, const char *path)
 {
 	struct reading r = { .set = s, .path = path };
@@ -162,6 +162,8 @@ file_add(struct trust_set *s, const char *path)
 		err = E_PARSE;
 out:
 	buf_clear(&b);
+	if (err == ENOMEM)
+		return err;
 	if (err != 0)
 		log_warn(LOGC_TLS, 0,
 		    "trust file skipped in part or whole set=%s file=%s "
@@ -169,6 +171,7 @@ out:
 		    s->name, esc(path), r.good, r.bad,
 		    err == E_PARSE ? "not a certificate in PEM or DER"
 				   : err_str(err));
+	return 0;
 }
 
 /* True for the endings certificates are uploaded with. */
@@ -185,20 +188,29 @@ is_cert_name(const char *name)
 	return false;
 }
 
+/* What reading a folder came to. */
+struct folder {
+	struct trust_set *set;
+	int err; /* ENOMEM */
+};
+
 /* One file of the folder of uploaded anchors. */
 static void
 on_file(const char *path, const char *name, void *arg)
 {
-	if (is_cert_name(name))
-		file_add(arg, path);
+	struct folder *f = arg;
+
+	if (f->err == 0 && is_cert_name(name))
+		f->err = file_add(f->set, path);
 }
 
 int
 tls_trust_load_files(struct trust_set *s, const char *dir, const char *file)
 {
+	struct folder f = { .set = s };
 	int err = 0;
 
-	if (dir != NULL && (err = file_list(dir, on_file, s)) != 0) {
+	if (dir != NULL && (err = file_list(dir, on_file, &f)) != 0) {
 		if (err == ENOMEM)
 			return err;
 		if (err != ENOENT)
@@ -207,8 +219,11 @@ tls_trust_load_files(struct trust_set *s, const char *dir, const char *file)
 			    "reason=\"%s\"",
 			    s->name, esc(dir), err_str(err));
 	}
-	if (file != NULL && access(file, F_OK) == 0)
-		file_add(s, file);
+	if (f.err != 0)
+		return f.err;
+	if (file != NULL && access(file, F_OK) == 0 &&
+	    (err = file_add(s, file)) != 0)
+		return err;
 	tls_trust_sort(s->refs, s->num);
 	return 0;
 }
