@@ -33,7 +33,8 @@ TLS_LIBS = tls/libtls.a base/libbase.a $(BSSL_LIBS) $(EVENT_LIBS) \
 
 if HAVE_CMOCKA
 TLS_TESTS = tests/unit/test_tls_cert tests/unit/test_tls_hash \
-	tests/unit/test_tls_key tests/unit/test_tls_policy \
+	tests/unit/test_tls_key tests/unit/test_tls_peer \
+	tests/unit/test_tls_policy \
 	tests/unit/test_tls_trust
 check_PROGRAMS += $(TLS_TESTS)
 TESTS += $(TLS_TESTS)
@@ -50,6 +51,8 @@ tests_unit_test_tls_hash_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_key_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_key_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_tls_key_LDADD = $(TLS_LIBS) $(TEST_LIBS)
+tests_unit_test_tls_peer_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
+tests_unit_test_tls_peer_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib
 tests_unit_test_tls_policy_LDADD = $(TLS_LIBS) $(TEST_LIBS)
