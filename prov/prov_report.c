@@ -319,7 +319,7 @@ report_refused(struct prov_report *r, int err)
 	if (p != NULL && p->line > 0)
 		snprintf(where, sizeof(where), ":%u:%u", p->line, p->column);
 	if (p != NULL)
-		snprintf(what, sizeof(what), "%.120s%s: %s", p->file, where,
+		snprintf(what, sizeof(what), "%.120s%s: %.280s", p->file, where,
 		    p->text);
 	else
 		snprintf(what, sizeof(what), "the files were refused (%s)",

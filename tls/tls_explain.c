@@ -10,7 +10,8 @@
 
 #include "internal.h"
 
-/* What each class means for our caller, and what helps. */
+/* What each class means for our caller, and what helps.  A key is written
+ * without its use, as in tls.name; advice() adds it. */
 static const struct row {
 	const char *class;
 	int err;
@@ -170,12 +171,30 @@ who(const struct tls_verdict *v, char *out, size_t size)
 		    addr[0] != '\0' ? addr : "peer");
 }
 
+/* The fix with whole keys: "sip.tls.name" for "tls.name". */
+static void
+advice(const struct tls_verdict *v, const char *fix, char *out, size_t size)
+{
+	const char *key, *use = v->clear ? "sip" : tls_use_name(v->policy.use);
+	size_t n = 0;
+
+	out[0] = '\0';
+	while (n < size && (key = strstr(fix, "tls.")) != NULL) {
+		n += (size_t)snprintf(out + n, size - n, "%.*s%s.tls.",
+		    (int)(key - fix), fix, use);
+		fix = key + strlen("tls.");
+	}
+	if (n < size)
+		snprintf(out + n, size - n, "%s", fix);
+}
+
 void
 tls_explain(struct tls_verdict *v, const char *class, const char *fmt, ...)
 {
 	const struct row *r = row_of(class);
 	char peer[TLS_NAME_MAX + ADDR_STR_MAX + 32], why[400];
 	const char *fix = r->client;
+	char help[200];
 	va_list ap;
 
 	if (!v->clear && v->policy.dir == TLS_SERVER && r->server != NULL)
@@ -188,8 +207,9 @@ tls_explain(struct tls_verdict *v, const char *class, const char *fmt, ...)
 	    str_copy(v->class, sizeof(v->class), class), "classes are short");
 	v->err = r->err;
 	/* The class must survive a long name: it is what scripts read. */
-	snprintf(v->text, sizeof(v->text), "%.160s %.*s. %.160s [%s]", peer,
-	    (int)(sizeof(v->text) - 330 - strlen(class)), why, fix, class);
+	advice(v, fix, help, sizeof(help));
+	snprintf(v->text, sizeof(v->text), "%.160s %.*s. %.180s [%s]", peer,
+	    (int)(sizeof(v->text) - 350 - strlen(class)), why, help, class);
 }
 
 void

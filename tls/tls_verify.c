@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include <openssl/bytestring.h>
 #include <openssl/err.h>
@@ -421,6 +422,21 @@ names_list(const struct tls_verdict *v, char *out, size_t size)
 		snprintf(out, size, "no name at all in its SAN");
 }
 
+/* Is the expected name there, but as a DNS name that RFC 5922 7.1 passes over
+ * because the certificate names SIP domains too? */
+static bool
+is_passed_over(const struct tls_verdict *v)
+{
+	if (v->policy.name_rule != TLS_NAME_SIP)
+		return false;
+	for (size_t i = 0; i < v->num_sans; i++) {
+		if (strncmp(v->sans[i], "DNS:", 4) == 0 &&
+		    strcasecmp(v->sans[i] + 4, v->policy.name) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The name rule. */
 static int
 check_name(struct judge *j, X509 *leaf)
@@ -451,9 +467,14 @@ check_name(struct judge *j, X509 *leaf)
 		    "carries a wildcard (%s), which does not count for SIP "
 		    "(RFC 5922 7.2); expected was '%s'",
 		    names, v->policy.name);
+	else if (is_passed_over(v))
+		tls_explain(v, class,
+		    "names '%s' as a DNS name only, which does not count as "
+		    "it also names SIP domains (RFC 5922 7.1): %s",
+		    v->policy.name, names);
 	else
-		tls_explain(v, class, "is certified for: %s; expected was '%s'",
-		    names, v->policy.name);
+		tls_explain(v, class, "is not certified for '%s', only for: %s",
+		    v->policy.name, names);
 	return E_TLS_CERT;
 }
 

@@ -77,7 +77,7 @@ struct tls_verdict {
 	enum tls_phase alert_phase;
 	int err;        /* 0 or E_TLS_* / errno */
 	char class[32]; /* "" when ok, else a failure class: "cert.expired" */
-	char text[512]; /* what failed - seen from which side - why - do this */
+	char text[640]; /* what failed - seen from which side - why - do this */
 	uint8_t first_bytes[64]; /* of a peer that spoke plain text */
 	size_t num_first_bytes;
 };

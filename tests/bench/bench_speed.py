@@ -10,17 +10,20 @@ import peers
 from registrar import Registrar
 
 RUNS = 5
-CALLS = 200
+CALLS = 100  # a run, beside the first
 IDLE_S = 20
 AIMS = {"start to registered over TLS, ms": 8,
         "private memory when registered, KiB": 1229,
         "wake-ups a second when idle": 0.1,
         "INVITE to 200 over TLS, p50, ms": 0.4,
         "INVITE to 200 over TLS, p99, ms": 1.0}
+FIRST = []  # ms; bellbird alone
 
 
 def memory(pid):
-    """(RSS, private) in KiB."""
+    """(RSS, private) in KiB.  Written back first: pages of a library that was
+    just installed count as private while the disk has not got them."""
+    os.sync()
     text = bb.read("/proc/%d/smaps_rollup" % pid)
     return (int(re.search(r"Rss:\s+(\d+)", text)[1]),
             int(re.search(r"Private_Dirty:\s+(\d+)", text)[1]))
@@ -44,9 +47,17 @@ def idle(pid):
 
 def ours(t, r):
     e = t.endpoint("bellbird-%d" % len(t.procs), settings={
-        "sip.proxy": "sip.bb.test:%d" % r.port, "sip.u1.user": "1001",
+        "sip.proxy": "bb.test", "sip.tls.name": "bb.test",
+        "sip.obproxy": "sip.bb.test:%d" % r.port, "sip.u1.user": "1001",
         "sip.srtp": "standard", "audio.device": "null"},
         identity=t.pki.device, trusted=[t.pki.root])
+    # The first start of all writes the index of the built-in trust set; what
+    # counts is every later one.
+    begun = time.monotonic()
+    e.start(ready=False)
+    FIRST.append((r.registered() - begun) * 1e3)
+    r.drop()
+    e.proc.stop()
     begun = time.monotonic()
     e.start(ready=False)
     return e.proc, r.registered() - begun
@@ -76,7 +87,8 @@ def theirs(t, r):
 def measure(t, start):
     """All figures of one user agent."""
     out = {k: [] for k in AIMS}
-    out["RSS when registered, KiB"] = []
+    for k in ("RSS when registered, KiB", "the first call, ms"):
+        out[k] = []
     for i in range(RUNS):
         r = Registrar(t, peers.ADDRESS)
         p, took = start(t, r)
@@ -86,10 +98,11 @@ def measure(t, start):
         rss, private = memory(p.popen.pid)
         out["RSS when registered, KiB"].append(rss)
         out["private memory when registered, KiB"].append(private)
-        times = sorted(r.call() for _ in range(CALLS // RUNS))
+        out["the first call, ms"].append(r.call() * 1e3)
+        times = sorted(r.call() for _ in range(CALLS))
         out["INVITE to 200 over TLS, p50, ms"].append(
             statistics.median(times) * 1e3)
-        out["INVITE to 200 over TLS, p99, ms"].append(times[-1] * 1e3)
+        out["INVITE to 200 over TLS, p99, ms"].append(times[CALLS * 99 // 100 - 1] * 1e3)
         r.close()
         p.stop()
     return {k: statistics.median(v) for k, v in out.items()}
@@ -106,6 +119,8 @@ def beside_baresip(t):
         t.note("%-40s %10.2f %10.2f %7s %8s" % (
             k, v, b[k], "%.2f" % (v / b[k]) if b[k] else "-",
             AIMS.get(k, "-")))
+    t.note("%-40s %10.2f" % ("the very first start, ms",
+                             statistics.median(FIRST)))
     # Ten times the aim is a defect, not a slow machine.
     t.ok(a["INVITE to 200 over TLS, p50, ms"] < 4,
          "INVITE to 200 over TLS: p50 below 4 ms", a)

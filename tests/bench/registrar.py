@@ -122,7 +122,12 @@ class Registrar:
         self.final("BYE")
         return took
 
-    def close(self):
+    def drop(self):
+        """Closes the connection of the user agent."""
         if self.conn:
             self.conn.close()
+            self.conn = None
+
+    def close(self):
+        self.drop()
         self.sock.close()
