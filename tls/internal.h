@@ -264,6 +264,9 @@ MUST_CHECK int tls_conn_alloc(struct tls_conn **out, struct tls_env *e,
 void tls_conn_release(struct tls_conn *c);
 /* tls_hs_bio joins the TLS object and the buffers of the socket. */
 MUST_CHECK int tls_hs_bio(struct tls_conn *c);
+/* tls_hs_first completes the first bytes by what is not read yet: the library
+ * reads the five of a record's head and no more where they are none. */
+void tls_hs_first(struct tls_conn *c);
 /* tls_hs_begin: TCP is up; the TLS object is made and the clock started. */
 MUST_CHECK int tls_hs_begin(struct tls_conn *c);
 /* tls_hs_step: 0 up, EAGAIN more is needed, else it failed and is judged. */

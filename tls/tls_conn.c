@@ -83,7 +83,12 @@ finish(struct tls_conn *c, int err)
 	timer_stop(&c->deadline);
 	loop_undefer(&c->later);
 	if (c->bev != NULL) {
-		tls_hs_flush(c); /* an alert */
+		/* RFC 8446 6.1: a close_notify is answered with one. */
+		if (c->up && !c->shut && err == 0) {
+			SSL_shutdown(c->ssl);
+			tls_err_drop();
+		}
+		tls_hs_flush(c); /* that, or an alert */
 		bufferevent_disable(c->bev, EV_READ | EV_WRITE);
 	}
 	c->v.phase = TLS_PH_CLOSED;
@@ -279,6 +284,9 @@ pump(struct tls_conn *c, int sock_err)
 		buf_clear(&c->in); /* idle connections are small */
 		buf_init(&c->in, c->in.max);
 	}
+	/* All that was said has left: how the peer ends does not matter. */
+	if (c->shut && c->v.class[0] == '\0' && tls_conn_unsent(c) == 0)
+		err = 0;
 	if (end != READ_MORE)
 		finish(c, end == READ_EOF ? 0 : err);
 }

@@ -174,6 +174,7 @@ explain_plaintext(struct tls_conn *c)
 	struct tls_verdict *v = &c->v;
 	size_t n = 0;
 
+	tls_hs_first(c);
 	memcpy(v->first_bytes, c->first, c->num_first);
 	v->num_first_bytes = c->num_first;
 	/* The first line says which protocol it is. */

@@ -52,12 +52,28 @@ first_keep(struct tls_conn *c, const char *p, size_t n)
 	c->num_first += n;
 }
 
+/* Where the peer's bytes wait. */
+static struct evbuffer *
+source_of(const struct tls_conn *c)
+{
+	return c->src != NULL ? c->src : bufferevent_get_input(c->bev);
+}
+
+void
+tls_hs_first(struct tls_conn *c)
+{
+	ev_ssize_t got = evbuffer_copyout(source_of(c), c->first + c->num_first,
+	    sizeof(c->first) - c->num_first);
+
+	if (got > 0)
+		c->num_first += (size_t)got;
+}
+
 static int
 bio_read(BIO *b, char *p, int n)
 {
 	struct tls_conn *c = BIO_get_data(b);
-	struct evbuffer *src =
-	    c->src != NULL ? c->src : bufferevent_get_input(c->bev);
+	struct evbuffer *src = source_of(c);
 	int got;
 
 	BIO_clear_retry_flags(b);
@@ -341,8 +357,10 @@ hs_done(struct tls_conn *c)
 	c->up_us = clock_mono_us();
 	v->tls_us = c->up_us - c->tcp_us;
 	v->ok = true;
-	/* In TLS 1.3 the server may still refuse our certificate. */
-	if (v->policy.dir == TLS_CLIENT && v->version == TLS_V13) {
+	/* The server may still refuse our certificate: always in TLS 1.3, and
+	 * in 1.2 when it resumed, where its part ends first. */
+	if (v->policy.dir == TLS_CLIENT &&
+	    (v->version == TLS_V13 || v->resumed)) {
 		v->phase = TLS_PH_PROBATION;
 	} else {
 		v->phase = TLS_PH_UP;
@@ -461,7 +479,7 @@ tls_hs_late(struct tls_conn *c, int err)
 		return err;
 	if (early && v->alert_rx >= 0) {
 		err = tls_err_alert(c);
-	} else if (early && (v->client_asked || v->resumed) &&
+	} else if (early && !c->shut && (v->client_asked || v->resumed) &&
 	    clock_mono_us() - c->up_us < PROBATION_US && err != 0) {
 		tls_explain(v,
 		    err == E_CLOSED ? "tcp.closed_in_hs" : "tcp.reset_in_hs",

@@ -1,0 +1,1265 @@
+/* SPDX-License-Identifier: ISC */
+/* Client and listener in one loop: what holds, what fails and how each side
+ * explains it, deadlines, resumption.  Time is fake, sockets are real. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "test_tls.h"
+
+#define FAKE_WALL 1800000000 /* 2027 */
+#define HOUR_S    3600
+
+/* One end: its environment, its connection, what it heard. */
+struct end {
+	struct tls_env *env;
+	struct tls_policy policy;
+	struct tls_conn *c;   /* NULL before and after */
+	struct tls_verdict v; /* the last that was told */
+	size_t told, ups, drains;
+	struct buf in;
+	bool over;
+	int err;
+	enum tls_event free_on; /* a callback that frees, if `frees` */
+	bool frees;
+};
+
+static struct loop *loop;
+static struct tls_listen *listener;
+static struct end srv, cli;
+static struct addr where;
+
+static void
+drop_line(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
+    void *arg)
+{
+	(void)lv;
+	(void)cat;
+	(void)id;
+	(void)line;
+	(void)arg;
+}
+
+/* ---- certificates: once for all tests ---- */
+
+/* A folder with a device certificate. */
+static void
+device(const char *name, const char *ca_name, const struct tls_mint *m)
+{
+	char file[64];
+
+	folder(name);
+	(void)snprintf(file, sizeof(file), "%s/device.pem", name);
+	mint_as(*m, ca_name, file);
+}
+
+static int
+group_setup(void **state)
+{
+	static const int64_t now = FAKE_WALL;
+	struct tls_mint s = { .kind = TLS_MINT_SERVER,
+		.cn = "localhost",
+		.sans = "DNS:localhost,DNS:second.example,IP:127.0.0.1" };
+	struct tls_mint d = { .kind = TLS_MINT_DEVICE, .cn = MAC };
+
+	(void)state;
+	scratch_open();
+	clock_fake(FAKE_WALL);
+	ca("ca", "Test CA");
+	ca("other", "Other CA");
+	sub_ca("ca", "sub", "Test Issuer");
+	folder("trusted");
+	JOIN("trusted/ca.pem", "ca/ca.pem");
+	folder("empty");
+	mint_as(s, "ca", "server.pem");
+	mint_as(s, "sub", "chain.pem");
+	mint_as(s, "other", "foreign.pem");
+	mint_as(s, NULL, "self.pem");
+	device("id", "ca", &d);
+	device("foreign-id", "other", &d);
+	s.not_before_s = d.not_before_s = now - 2 * DAY_S;
+	s.not_after_s = d.not_after_s = now - DAY_S;
+	mint_as(s, "ca", "expired.pem");
+	device("expired-id", "ca", &d);
+	s.not_after_s = d.not_after_s = now + HOUR_S;
+	mint_as(s, "ca", "short.pem");
+	device("short-id", "ca", &d);
+	s.not_before_s = now + DAY_S;
+	s.not_after_s = now + 2 * DAY_S;
+	mint_as(s, "ca", "early.pem");
+	d = (struct tls_mint){
+		.kind = TLS_MINT_SERVER, .cn = MAC, .sans = "DNS:a.example"
+	};
+	device("server-id", "ca", &d);
+	return 0;
+}
+
+static int
+group_teardown(void **state)
+{
+	(void)state;
+	clock_real();
+	scratch_close();
+	return 0;
+}
+
+/* ---- both ends ---- */
+
+static void
+on_verdict(const struct tls_verdict *v, void *arg)
+{
+	struct end *e = arg;
+
+	e->v = *v;
+	e->told++;
+}
+
+static void
+on_conn(struct tls_conn *c, enum tls_event ev, int err, void *arg)
+{
+	struct end *e = arg;
+	struct slice s;
+
+	assert_false(e->over); /* nothing follows the end */
+	if (ev == TLS_EV_UP) {
+		e->ups++;
+	} else if (ev == TLS_EV_DRAINED) {
+		e->drains++;
+	} else if (ev == TLS_EV_DATA) {
+		s = tls_conn_peek(c);
+		assert_true(s.n > 0);
+		assert_int_equal(buf_add(&e->in, s.p, s.n), 0);
+		tls_conn_drain(c, s.n);
+	} else {
+		e->over = true;
+		e->err = err;
+		e->c = NULL;
+	}
+	if (e->frees && e->free_on == ev) {
+		e->c = NULL;
+		e->over = true;
+		tls_conn_free(c);
+	}
+}
+
+static void
+on_accept(struct tls_conn *c, void *arg)
+{
+	struct end *e = arg;
+
+	e->c = c;
+	e->ups++;
+	tls_conn_set_cb(c, on_conn, e);
+	if (e->frees && e->free_on == TLS_EV_UP) {
+		e->c = NULL;
+		e->over = true;
+		tls_conn_free(c);
+	}
+}
+
+static void
+end_open(struct end *e, const char *trusted, const char *id, const char *server)
+{
+	struct tls_env_conf c = { .builtin_file = "",
+		.trusted_dir = at(trusted),
+		.identity_dir = at(id),
+		.server_file = server != NULL ? at(server) : NULL };
+
+	memset(e, 0, sizeof(*e));
+	buf_init(&e->in, (size_t)1 << 22);
+	assert_int_equal(tls_env_new(&e->env, loop, &c), 0);
+	tls_env_on_verdict(e->env, on_verdict, e);
+}
+
+/* Forgets what an end heard, for the next connection. */
+static void
+end_reset(struct end *e)
+{
+	if (e->c != NULL)
+		tls_conn_free(e->c);
+	e->c = NULL;
+	memset(&e->v, 0, sizeof(e->v));
+	e->told = e->ups = e->drains = 0;
+	e->over = e->frees = false;
+	e->err = 0;
+	buf_reset(&e->in);
+}
+
+static void
+policies(const char *name, bool demand)
+{
+	struct tls_settings s;
+
+	settings(&s, TLS_USE_SIP);
+	decide(&cli.policy, TLS_USE_SIP, TLS_CLIENT, name, &s);
+	s.require_client = demand;
+	decide(&srv.policy, TLS_USE_SIP, TLS_SERVER, NULL, &s);
+}
+
+static void
+world_open(const char *server, const char *id)
+{
+	clock_fake(FAKE_WALL);
+	assert_int_equal(loop_new(&loop), 0);
+	listener = NULL;
+	log_set_sink(drop_line, NULL);
+	end_open(&srv, "trusted", "empty", server);
+	end_open(&cli, "trusted", id, NULL);
+	policies("localhost", false);
+}
+
+static void
+world_close(void)
+{
+	tls_listen_close(listener);
+	end_reset(&srv);
+	end_reset(&cli);
+	tls_env_free(srv.env);
+	tls_env_free(cli.env);
+	buf_clear(&srv.in);
+	buf_clear(&cli.in);
+	loop_free(loop);
+	log_set_sink(NULL, NULL);
+}
+
+/* Listens with the server's policy; NULL: clear. */
+static void
+serve(const struct tls_policy *policy)
+{
+	struct tls_listen_conf c = {
+		.policy = policy, .cb = on_accept, .arg = &srv
+	};
+
+	assert_int_equal(addr_parse(&c.local, slice_of("127.0.0.1"), 0), 0);
+	assert_int_equal(tls_listen_open(&listener, srv.env, &c), 0);
+	tls_listen_local(listener, &where);
+}
+
+static void
+dial(const struct tls_policy *policy)
+{
+	struct tls_conn_conf c = { .policy = policy,
+		.remote = where,
+		.host = "localhost",
+		.dns_us = -1,
+		.alpn = "sip",
+		.cb = on_conn,
+		.arg = &cli };
+
+	assert_int_equal(tls_conn_connect(&cli.c, cli.env, &c), 0);
+}
+
+/* Lets the sockets work, without time passing, until `done`. */
+static void
+settle(bool (*done)(void))
+{
+	for (int i = 0; i < 5000; i++) {
+		if (done())
+			return;
+		loop_fake_run(loop, 0);
+		if (i > 20) /* the kernel needs a moment */
+			(void)poll(NULL, 0, 1);
+	}
+	fail_msg("nothing came: client told=%zu over=%d, server told=%zu",
+	    cli.told, cli.over, srv.told);
+}
+
+static bool
+both_up(void)
+{
+	assert_false(cli.over);
+	return cli.ups > 0 && srv.ups > 0;
+}
+
+static bool
+both_told(void)
+{
+	return cli.over && srv.told > 0;
+}
+
+static bool
+cli_over(void)
+{
+	return cli.over;
+}
+
+static bool
+srv_over(void)
+{
+	return srv.over;
+}
+
+static bool
+srv_told(void)
+{
+	return srv.told > 0;
+}
+
+static size_t want_cli, want_srv;
+
+static bool
+has_come(void)
+{
+	return cli.in.n >= want_cli && srv.in.n >= want_srv;
+}
+
+static void
+say(struct end *e, const char *text)
+{
+	assert_int_equal(tls_conn_write(e->c, text, strlen(text)), 0);
+}
+
+/* A whole connection with a word each way. */
+static void
+talk(void)
+{
+	end_reset(&cli);
+	end_reset(&srv);
+	dial(&cli.policy);
+	settle(both_up);
+	say(&cli, "ping");
+	say(&srv, "pong!");
+	want_cli = 5;
+	want_srv = 4;
+	settle(has_come);
+	assert_string_equal(buf_str(&srv.in), "ping");
+	assert_string_equal(buf_str(&cli.in), "pong!");
+}
+
+/* ---- what holds ---- */
+
+static void
+the_record_tells_what_was_seen(void **state)
+{
+	static const struct {
+		const char *why, *name, *server;
+		uint16_t max;
+		bool demand;
+		const char *matched;
+		size_t num_built;
+	} v[] = {
+		{ "TLS 1.3, mutual", "localhost", "server.pem", TLS_V13, true,
+		    "DNS:localhost", 2 },
+		{ "TLS 1.2, mutual", "localhost", "server.pem", TLS_V12, true,
+		    "DNS:localhost", 2 },
+		{ "an address", "127.0.0.1", "server.pem", TLS_V13, true,
+		    "IP:127.0.0.1", 2 },
+		{ "an intermediate", "second.example", "chain.pem", TLS_V13,
+		    true, "DNS:second.example", 3 },
+		{ "asked, not demanded", "localhost", "server.pem", TLS_V13,
+		    false, "DNS:localhost", 2 },
+	};
+	const struct tls_verdict *r;
+	char cn[64];
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		world_open(v[i].server, "id");
+		policies(v[i].name, v[i].demand);
+		cli.policy.max = v[i].max;
+		serve(&srv.policy);
+		talk();
+		r = tls_conn_verdict(cli.c);
+		assert_true(r->ok && r->confirmed && r->peer_verified);
+		assert_false(r->resumed || r->clear);
+		assert_int_equal(r->version, v[i].max);
+		assert_int_equal(r->phase, TLS_PH_UP);
+		assert_string_equal(r->class, "");
+		assert_string_equal(r->alpn, "sip");
+		assert_string_equal(r->group, "X25519");
+		assert_non_null(strstr(r->cipher, "GCM"));
+		assert_string_equal(r->matched, v[i].matched);
+		assert_string_equal(r->anchor_set, "trusted");
+		assert_int_equal(r->num_sans, 3);
+		assert_int_equal(r->num_sent, v[i].num_built - 1);
+		assert_int_equal(r->num_built, v[i].num_built);
+		assert_true(r->client_asked);
+		assert_int_equal(r->shown, TLS_ID_FACTORY);
+		assert_non_null(strstr(r->shown_subject, MAC));
+		assert_int_equal(r->alert_rx, -1);
+		assert_int_equal(r->alert_tx, -1);
+		assert_true(r->tcp_us >= 0 && r->tls_us >= 0);
+		assert_string_equal(r->host, "localhost");
+		assert_int_equal(addr_port(&r->remote), addr_port(&where));
+		r = tls_conn_verdict(srv.c);
+		assert_true(r->ok && r->confirmed && r->peer_verified);
+		assert_int_equal(r->num_built, 2);
+		assert_string_equal(r->alpn, "sip");
+		assert_int_equal(tls_conn_peer_cn(srv.c, cn, sizeof(cn)), 0);
+		assert_string_equal(cn, MAC);
+		assert_int_equal(cli.told, 1);
+		assert_int_equal(srv.told, 1);
+		world_close();
+	}
+}
+
+/* Until a byte of the server came, it may still refuse us (TLS 1.3). */
+static void
+a_client_is_on_probation_until_a_byte_comes(void **state)
+{
+	(void)state;
+	world_open("server.pem", "id");
+	policies("localhost", true);
+	serve(&srv.policy);
+	dial(&cli.policy);
+	settle(both_up);
+	assert_int_equal(tls_conn_verdict(cli.c)->phase, TLS_PH_PROBATION);
+	assert_false(tls_conn_verdict(cli.c)->confirmed);
+	say(&srv, "x");
+	want_cli = 1;
+	want_srv = 0;
+	settle(has_come);
+	assert_int_equal(tls_conn_verdict(cli.c)->phase, TLS_PH_UP);
+	assert_true(tls_conn_verdict(cli.c)->confirmed);
+	world_close();
+}
+
+static void
+clear_tcp_has_the_same_face(void **state)
+{
+	char cn[64];
+
+	(void)state;
+	world_open("server.pem", "id");
+	serve(NULL);
+	end_reset(&cli);
+	dial(NULL);
+	say(&cli, "early "); /* before it is connected */
+	settle(both_up);
+	say(&cli, "word");
+	say(&srv, "back");
+	want_cli = 4;
+	want_srv = 10;
+	settle(has_come);
+	assert_string_equal(buf_str(&srv.in), "early word");
+	assert_false(tls_conn_is_tls(cli.c));
+	assert_true(tls_conn_verdict(cli.c)->clear);
+	assert_int_equal(tls_conn_peer_cn(srv.c, cn, sizeof(cn)), E_TLS_CERT);
+	tls_conn_shutdown(srv.c);
+	settle(cli_over);
+	assert_int_equal(cli.err, 0);
+	world_close();
+}
+
+static void
+what_is_queued_leaves_before_the_end(void **state)
+{
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	dial(&cli.policy);
+	say(&cli, "early ");
+	settle(both_up);
+	say(&cli, "last");
+	tls_conn_shutdown(cli.c);
+	assert_int_equal(tls_conn_write(cli.c, "x", 1), E_CLOSED);
+	settle(srv_over);
+	assert_string_equal(buf_str(&srv.in), "early last");
+	assert_int_equal(srv.err, 0); /* close_notify came */
+	settle(cli_over);
+	assert_int_equal(cli.err, 0);
+	world_close();
+}
+
+/* A peer that does not read is noticed before memory is full. */
+static void
+output_that_nobody_reads_is_bounded(void **state)
+{
+	static char block[65536];
+	size_t sent = 0;
+	int err;
+
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	dial(&cli.policy);
+	settle(both_up);
+	tls_conn_read_pause(srv.c, true);
+	memset(block, 'z', sizeof(block));
+	/* Kernel buffers take some megabytes at most. */
+	for (err = 0; err == 0 && sent < (size_t)1 << 26;) {
+		err = tls_conn_write(cli.c, block, sizeof(block));
+		sent += err == 0 ? sizeof(block) : 0;
+		loop_fake_run(loop, 0);
+	}
+	assert_int_equal(err, E_LIMIT);
+	assert_true(tls_conn_unsent(cli.c) <= 256 * 1024 + 8192);
+	buf_clear(&srv.in);
+	buf_init(&srv.in, (size_t)1 << 27);
+	assert_int_equal(cli.drains, 0);
+	tls_conn_read_pause(srv.c, false);
+	want_srv = sent;
+	want_cli = 0;
+	settle(has_come);
+	assert_int_equal(srv.in.n, sent);
+	assert_true(cli.drains > 0);
+	assert_int_equal(tls_conn_unsent(cli.c), 0);
+	world_close();
+}
+
+static void
+every_callback_may_free_its_connection(void **state)
+{
+	static const enum tls_event ev[] = { TLS_EV_UP, TLS_EV_DATA,
+		TLS_EV_CLOSED };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * LEN(ev); i++) {
+		struct end *a = i < LEN(ev) ? &cli : &srv;
+		struct end *b = i < LEN(ev) ? &srv : &cli;
+
+		world_open("server.pem", "id");
+		serve(&srv.policy);
+		a->frees = true;
+		a->free_on = ev[i % LEN(ev)];
+		dial(&cli.policy);
+		if (a->free_on != TLS_EV_UP) {
+			settle(both_up);
+			say(b, "x");
+			if (a->free_on == TLS_EV_CLOSED)
+				tls_conn_shutdown(b->c);
+		}
+		settle(a == &cli ? cli_over : srv_over);
+		loop_fake_run(loop, 1000);
+		world_close();
+	}
+}
+
+/* The order in which a program tears down is not the connections' concern. */
+static void
+environments_take_their_connections_along(void **state)
+{
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	dial(&cli.policy);
+	settle(both_up);
+	cli.c = srv.c = NULL; /* the environments free them */
+	world_close();
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	dial(&cli.policy);
+	loop_fake_run(loop, 0); /* somewhere in the handshake */
+	cli.c = NULL;
+	world_close();
+}
+
+/* ---- what fails ---- */
+
+struct failure {
+	const char *why, *server, *id, *name;
+	uint16_t cmin, cmax, smin, smax; /* 0: the default */
+	bool demand;
+	const char *cclass, *sclass; /* the verdict of each side */
+	int alert;                   /* that crossed the wire */
+	int err;                     /* what the client is told */
+};
+
+static void
+fail_one(const struct failure *f)
+{
+	world_open(f->server, f->id);
+	policies(f->name, f->demand);
+	if (f->cmin != 0)
+		cli.policy.min = f->cmin;
+	if (f->cmax != 0)
+		cli.policy.max = f->cmax;
+	if (f->smin != 0)
+		srv.policy.min = f->smin;
+	if (f->smax != 0)
+		srv.policy.max = f->smax;
+	serve(&srv.policy);
+	dial(&cli.policy);
+	settle(both_told);
+	assert_string_equal(cli.v.class, f->cclass);
+	assert_string_equal(srv.v.class, f->sclass);
+	assert_false(cli.v.ok || srv.v.ok);
+	assert_int_equal(cli.err, f->err);
+	assert_int_equal(cli.v.err, f->err);
+	assert_int_equal(srv.ups, 0); /* nobody was handed over */
+	/* One side sent the alert, the other heard it. */
+	assert_true(cli.v.alert_tx == f->alert || cli.v.alert_rx == f->alert);
+	if (cli.v.alert_tx == f->alert)
+		assert_int_equal(srv.v.alert_rx, f->alert);
+	else
+		assert_int_equal(srv.v.alert_tx, f->alert);
+	assert_non_null(strstr(cli.v.text, f->cclass));
+	assert_non_null(strstr(cli.v.text, "The server localhost"));
+	assert_non_null(strstr(srv.v.text, "The client 127.0.0.1"));
+	world_close();
+}
+
+static void
+a_server_that_does_not_hold_is_refused(void **state)
+{
+	static const struct failure v[] = {
+		{ "a CA nobody knows", "foreign.pem", "id", "localhost", 0, 0,
+		    0, 0, false, "cert.unknown_root", "hs.refused", 48,
+		    E_TLS_CERT },
+		{ "signed by itself", "self.pem", "id", "localhost", 0, 0, 0, 0,
+		    false, "cert.self_signed", "hs.refused", 48, E_TLS_CERT },
+		{ "expired", "expired.pem", "id", "localhost", 0, 0, 0, 0,
+		    false, "cert.expired", "hs.refused", 45, E_TLS_CERT },
+		{ "expired, TLS 1.2", "expired.pem", "id", "localhost", 0,
+		    TLS_V12, 0, 0, false, "cert.expired", "hs.refused", 45,
+		    E_TLS_CERT },
+		{ "not valid yet", "early.pem", "id", "localhost", 0, 0, 0, 0,
+		    false, "cert.not_yet_valid", "hs.refused", 45, E_TLS_CERT },
+		{ "another name", "server.pem", "id", "third.example", 0, 0, 0,
+		    0, false, "cert.name_mismatch", "hs.refused", 42,
+		    E_TLS_CERT },
+		{ "another address", "server.pem", "id", "127.0.0.2", 0, 0, 0,
+		    0, false, "cert.ip_mismatch", "hs.refused", 42,
+		    E_TLS_CERT },
+		{ "the client wants 1.3", "server.pem", "id", "localhost",
+		    TLS_V13, 0, 0, TLS_V12, false, "hs.version", "hs.version",
+		    70, E_TLS_HANDSHAKE },
+		{ "the server wants 1.3", "server.pem", "id", "localhost", 0,
+		    TLS_V12, TLS_V13, 0, false, "hs.version", "hs.version", 70,
+		    E_TLS_HANDSHAKE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		fail_one(&v[i]);
+	}
+}
+
+static void
+a_client_that_does_not_hold_hears_why(void **state)
+{
+	static const struct failure v[] = {
+		{ "nothing to show", "server.pem", "empty", "localhost", 0, 0,
+		    0, 0, true, "mtls.required_none", "mtls.required_none", 116,
+		    E_TLS_PEER_REFUSED },
+		{ "nothing to show, TLS 1.2", "server.pem", "empty",
+		    "localhost", 0, TLS_V12, 0, 0, true, "mtls.required_none",
+		    "mtls.required_none", 40, E_TLS_PEER_REFUSED },
+		{ "a CA the server does not know", "server.pem", "foreign-id",
+		    "localhost", 0, 0, 0, 0, true, "mtls.rejected_ca",
+		    "cert.unknown_root", 48, E_TLS_PEER_REFUSED },
+		{ "the same, TLS 1.2", "server.pem", "foreign-id", "localhost",
+		    0, TLS_V12, 0, 0, true, "mtls.rejected_ca",
+		    "cert.unknown_root", 48, E_TLS_PEER_REFUSED },
+		{ "expired", "server.pem", "expired-id", "localhost", 0, 0, 0,
+		    0, true, "mtls.rejected_expired", "cert.expired", 45,
+		    E_TLS_PEER_REFUSED },
+		{ "made for servers", "server.pem", "server-id", "localhost", 0,
+		    0, 0, 0, true, "mtls.rejected_eku", "cert.eku", 43,
+		    E_TLS_PEER_REFUSED },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		fail_one(&v[i]);
+	}
+}
+
+/* Where no certificate is demanded a bad one is worth nothing. */
+static void
+an_optional_certificate_that_does_not_hold_is_nobody(void **state)
+{
+	static const struct {
+		const char *id, *finding;
+	} v[] = { { "foreign-id", "cert.unknown_root" },
+		{ "expired-id", "cert.expired" }, { "empty", NULL } };
+	const struct tls_verdict *r;
+	char cn[64];
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].id);
+		world_open("server.pem", v[i].id);
+		serve(&srv.policy);
+		talk();
+		r = tls_conn_verdict(srv.c);
+		assert_true(r->ok);
+		assert_false(r->peer_verified);
+		assert_int_equal(r->num_findings, v[i].finding != NULL);
+		if (v[i].finding != NULL)
+			assert_string_equal(r->findings[0], v[i].finding);
+		assert_int_equal(
+		    tls_conn_peer_cn(srv.c, cn, sizeof(cn)), E_TLS_CERT);
+		world_close();
+	}
+}
+
+/* ---- peers that speak no TLS, or stop ---- */
+
+enum ending { STAYS, SHUTS, RESETS };
+
+/* A bare server: what it says, how it ends. */
+struct bare {
+	struct io io, hello;
+	int fd, conn;
+	const char *say;
+	size_t n;
+	enum ending ending;
+};
+
+static void
+fd_end(int *fd, enum ending how)
+{
+	struct linger l = { 1, 0 };
+
+	if (how == SHUTS) {
+		assert_int_equal(shutdown(*fd, SHUT_WR), 0);
+	} else if (how == RESETS) {
+		assert_int_equal(
+		    setsockopt(*fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)), 0);
+		close(*fd);
+		*fd = -1;
+	}
+}
+
+/* The hello is there: answers, and ends. */
+static void
+on_hello(int fd, int what, void *arg)
+{
+	struct bare *b = arg;
+
+	(void)what;
+	io_stop(&b->hello);
+	assert_int_equal(send(fd, b->say, b->n, MSG_NOSIGNAL), b->n);
+	fd_end(&b->conn, b->ending);
+}
+
+static void
+on_bare(int fd, int what, void *arg)
+{
+	struct bare *b = arg;
+
+	(void)what;
+	b->conn = accept(fd, NULL, NULL);
+	assert_true(b->conn >= 0);
+	assert_int_equal(
+	    io_start(&b->hello, loop, b->conn, IO_READ, on_hello, b), 0);
+}
+
+static void
+bare_open(struct bare *b, bool listens)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+
+	assert_int_equal(addr_parse(&where, slice_of("127.0.0.1"), 0), 0);
+	b->conn = -1;
+	b->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(b->fd, &where.u.sa, addr_len(&where)), 0);
+	assert_int_equal(getsockname(b->fd, (struct sockaddr *)&ss, &n), 0);
+	assert_int_equal(
+	    addr_from_sockaddr(&where, (struct sockaddr *)&ss, n), 0);
+	if (!listens)
+		return;
+	assert_int_equal(listen(b->fd, 4), 0);
+	assert_int_equal(io_start(&b->io, loop, b->fd, IO_READ, on_bare, b), 0);
+}
+
+static void
+bare_close(struct bare *b)
+{
+	io_stop(&b->io);
+	io_stop(&b->hello);
+	close(b->fd);
+	if (b->conn >= 0)
+		close(b->conn);
+}
+
+#define BYTES(s) (s), sizeof(s) - 1
+
+static void
+a_server_that_speaks_no_tls_is_explained(void **state)
+{
+	static const struct {
+		const char *why, *say;
+		size_t n;
+		enum ending ending;
+		const char *class, *word;
+		int err;
+	} v[] = {
+		{ "clear SIP", BYTES("SIP/2.0 400 Bad Request\r\n\r\n"), STAYS,
+		    "hs.plaintext", "SIP/2.0 400 Bad Request",
+		    E_TLS_HANDSHAKE },
+		{ "clear HTTP, then the end", BYTES("HTTP/1.1 400 Bad\r\n\r\n"),
+		    SHUTS, "hs.plaintext", "HTTP/1.1 400 Bad",
+		    E_TLS_HANDSHAKE },
+		{ "bytes for a terminal", BYTES("\x1b[2J\xff\xfe\r\n"), STAYS,
+		    "hs.plaintext", "\\x1b[2J\\xff", E_TLS_HANDSHAKE },
+		{ "a record of nonsense",
+		    BYTES("\x16\x03\x03\x00\x04\xff\xff\xff\xff"), STAYS,
+		    "hs.protocol", "broke the TLS protocol", E_TLS_HANDSHAKE },
+		{ "data before the handshake", BYTES("\x17\x03\x03\x00\x01x"),
+		    STAYS, "hs.protocol", "broke the TLS protocol",
+		    E_TLS_HANDSHAKE },
+		{ "alert 40", BYTES("\x15\x03\x01\x00\x02\x02\x28"), SHUTS,
+		    "hs.no_common", "alert 40", E_TLS_HANDSHAKE },
+		{ "alert 70", BYTES("\x15\x03\x01\x00\x02\x02\x46"), SHUTS,
+		    "hs.version", "alert 70", E_TLS_HANDSHAKE },
+		{ "alert 112", BYTES("\x15\x03\x01\x00\x02\x02\x70"), SHUTS,
+		    "hs.sni", "localhost", E_TLS_HANDSHAKE },
+		{ "alert 80", BYTES("\x15\x03\x01\x00\x02\x02\x50"), SHUTS,
+		    "hs.refused", "internal_error", E_TLS_PEER_REFUSED },
+		{ "the end without a word", BYTES(""), SHUTS,
+		    "tcp.closed_in_hs", "without a word", E_CLOSED },
+		{ "the end in a record", BYTES("\x16\x03\x03"), SHUTS,
+		    "tcp.closed_in_hs", "closed the connection", E_CLOSED },
+		{ "a reset", BYTES(""), RESETS, "tcp.reset_in_hs",
+		    "cut the connection", ECONNRESET },
+	};
+	struct bare b;
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		world_open("server.pem", "id");
+		b = (struct bare){
+			.say = v[i].say, .n = v[i].n, .ending = v[i].ending
+		};
+		bare_open(&b, true);
+		dial(&cli.policy);
+		settle(cli_over);
+		assert_string_equal(cli.v.class, v[i].class);
+		if (strstr(cli.v.text, v[i].word) == NULL)
+			fail_msg("%s", cli.v.text);
+		assert_int_equal(cli.err, v[i].err);
+		assert_int_equal(cli.told, 1);
+		if (strcmp(v[i].class, "hs.plaintext") == 0) {
+			assert_true(cli.v.num_first_bytes >= 5);
+			assert_memory_equal(cli.v.first_bytes, v[i].say, 5);
+		}
+		bare_close(&b);
+		world_close();
+	}
+}
+
+static void
+a_port_where_nothing_listens_is_told_from_the_loop(void **state)
+{
+	struct bare b = { .say = "" };
+
+	(void)state;
+	world_open("server.pem", "id");
+	bare_open(&b, false);
+	dial(&cli.policy);
+	assert_false(cli.over); /* never inside the call */
+	settle(cli_over);
+	assert_string_equal(cli.v.class, "tcp.refused");
+	assert_int_equal(cli.err, ECONNREFUSED);
+	assert_int_equal(cli.v.tls_us, -1);
+	bare_close(&b);
+	world_close();
+}
+
+/* A bare client at the listener. */
+static int
+bare_client(const char *text, size_t n)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, &where.u.sa, addr_len(&where)), 0);
+	assert_int_equal(send(fd, text, n, MSG_NOSIGNAL), n);
+	return fd;
+}
+
+static void
+a_client_that_speaks_no_tls_is_explained(void **state)
+{
+	static const struct {
+		const char *why, *say;
+		size_t n;
+		enum ending ending;
+		const char *class;
+	} v[] = {
+		{ "clear SIP", BYTES("OPTIONS sip:a SIP/2.0\r\n\r\n"), STAYS,
+		    "hs.plaintext" },
+		{ "clear HTTP", BYTES("GET / HTTP/1.1\r\n\r\n"), STAYS,
+		    "hs.plaintext" },
+		{ "a record of nonsense",
+		    BYTES("\x16\x03\x01\x00\x04\xff\xff\xff\xff"), STAYS,
+		    "hs.protocol" },
+		{ "a probe of the port", BYTES(""), SHUTS, "tcp.closed_in_hs" },
+		{ "the end in a record", BYTES("\x16\x03\x01"), SHUTS,
+		    "tcp.closed_in_hs" },
+	};
+	int fd;
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		world_open("server.pem", "id");
+		serve(&srv.policy);
+		fd = bare_client(v[i].say, v[i].n);
+		fd_end(&fd, v[i].ending);
+		settle(srv_told);
+		assert_string_equal(srv.v.class, v[i].class);
+		assert_non_null(strstr(srv.v.text, "The client 127.0.0.1"));
+		assert_int_equal(srv.ups, 0);
+		/* And the listener goes on. */
+		talk();
+		close(fd);
+		world_close();
+	}
+}
+
+/* ---- deadlines ---- */
+
+static bool
+bare_has(void)
+{
+	return tls_conn_verdict(cli.c)->phase == TLS_PH_HANDSHAKE;
+}
+
+static void
+a_silent_server_is_given_up_in_time(void **state)
+{
+	struct bare b = { .say = "" };
+
+	(void)state;
+	world_open("server.pem", "id");
+	bare_open(&b, true);
+	dial(&cli.policy);
+	settle(bare_has);
+	loop_fake_run(loop, 14999000);
+	assert_false(cli.over);
+	loop_fake_run(loop, 2000);
+	assert_true(cli.over);
+	assert_string_equal(cli.v.class, "hs.silent");
+	assert_int_equal(cli.err, ETIMEDOUT);
+	assert_non_null(strstr(cli.v.text, "sent nothing within 15000 ms"));
+	bare_close(&b);
+	world_close();
+}
+
+static bool
+srv_accepted(void)
+{
+	return !LIST_EMPTY(&srv.env->conns);
+}
+
+/* The deadline is of the whole handshake: a byte now and then gains nothing. */
+static void
+a_client_that_drips_is_given_up_in_time(void **state)
+{
+	static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03"
+				    "\x03zzzzzzzzzz";
+	int fd;
+
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	fd = bare_client(hello, 1);
+	settle(srv_accepted);
+	for (size_t i = 1; i < 15; i++) {
+		loop_fake_run(loop, 1000000);
+		assert_int_equal(srv.told, 0);
+		assert_int_equal(send(fd, hello + i, 1, MSG_NOSIGNAL), 1);
+	}
+	loop_fake_run(loop, 999000);
+	assert_int_equal(srv.told, 0);
+	loop_fake_run(loop, 2000);
+	assert_int_equal(srv.told, 1);
+	assert_string_equal(srv.v.class, "hs.silent");
+	assert_non_null(strstr(srv.v.text, "did not finish"));
+	close(fd);
+	world_close();
+}
+
+static void
+an_established_connection_has_no_deadline(void **state)
+{
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	talk();
+	loop_fake_run(loop, (int64_t)HOUR_S * 1000000);
+	assert_false(cli.over || srv.over);
+	say(&cli, "!");
+	want_srv = 5;
+	settle(has_come);
+	world_close();
+}
+
+/* ---- resumption ---- */
+
+static void
+resumption_keeps_the_verdict(void **state)
+{
+	static const uint16_t max[] = { TLS_V13, TLS_V12 };
+	const struct tls_verdict *r;
+	struct tls_verdict first;
+	char cn[64];
+
+	(void)state;
+	for (size_t i = 0; i < LEN(max); i++) {
+		print_message("%s\n", tls_version_name(max[i]));
+		world_open("server.pem", "id");
+		policies("localhost", true);
+		cli.policy.max = max[i];
+		serve(&srv.policy);
+		talk();
+		first = *tls_conn_verdict(cli.c);
+		assert_false(first.resumed);
+		for (int again = 0; again < 2; again++) {
+			talk();
+			r = tls_conn_verdict(cli.c);
+			assert_true(r->resumed && r->ok && r->peer_verified);
+			assert_string_equal(r->matched, first.matched);
+			assert_string_equal(r->anchor_set, first.anchor_set);
+			assert_memory_equal(
+			    r->sent, first.sent, sizeof(r->sent));
+			assert_memory_equal(
+			    r->built, first.built, sizeof(r->built));
+			assert_int_equal(r->shown, TLS_ID_FACTORY);
+			assert_string_equal(
+			    r->shown_subject, first.shown_subject);
+			r = tls_conn_verdict(srv.c);
+			assert_true(r->resumed && r->ok && r->peer_verified);
+			assert_int_equal(
+			    tls_conn_peer_cn(srv.c, cn, sizeof(cn)), 0);
+			assert_string_equal(cn, MAC);
+		}
+		world_close();
+	}
+}
+
+static void
+nothing_is_resumed_under_another_policy(void **state)
+{
+	static const char *const what[] = { "nothing", "name", "identity",
+		"trust", "strength", "cn", "version", "reload", "profile" };
+	uint16_t max;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * LEN(what); i++) {
+		max = i < LEN(what) ? TLS_V13 : TLS_V12;
+		print_message(
+		    "%s: %s\n", tls_version_name(max), what[i % LEN(what)]);
+		world_open("server.pem", "id");
+		cli.policy.max = max;
+		serve(&srv.policy);
+		talk();
+		switch (i % LEN(what)) {
+		case 1:
+			policies("second.example", false);
+			cli.policy.max = max;
+			break;
+		case 2:
+			cli.policy.identity = TLS_ID_NONE;
+			break;
+		case 3:
+			cli.policy.trust |= TLS_TRUST_BUILTIN;
+			break;
+		case 4:
+			cli.policy.allow = TLS_ALLOW_SHA1;
+			break;
+		case 5:
+			cli.policy.cn = true;
+			break;
+		case 6:
+			/* Another range that ends at the same version. */
+			cli.policy.min = max == TLS_V13 ? TLS_V13 : TLS_V11;
+			break;
+		case 7:
+			tls_env_reload(cli.env);
+			break;
+		case 8:
+			cli.policy.profile = TLS_PROFILE_MODERN;
+			break;
+		default:
+			break;
+		}
+		talk();
+		assert_int_equal(
+		    tls_conn_verdict(cli.c)->resumed, i % LEN(what) == 0);
+		world_close();
+	}
+}
+
+/* A session is no way around the end of a certificate: both sides judge it
+ * again. */
+static void
+what_expired_meanwhile_is_not_resumed(void **state)
+{
+	static const struct {
+		const char *why, *server, *id;
+		uint16_t max;
+		const char *cclass, *sclass;
+	} v[] = {
+		{ "the server's, TLS 1.3", "short.pem", "id", TLS_V13,
+		    "cert.expired", "hs.refused" },
+		{ "the server's, TLS 1.2", "short.pem", "id", TLS_V12,
+		    "cert.expired", "hs.refused" },
+		{ "the client's, TLS 1.3", "server.pem", "short-id", TLS_V13,
+		    "mtls.rejected_expired", "cert.expired" },
+		{ "the client's, TLS 1.2", "server.pem", "short-id", TLS_V12,
+		    "mtls.rejected_expired", "cert.expired" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		world_open(v[i].server, v[i].id);
+		policies("localhost", true);
+		cli.policy.max = v[i].max;
+		serve(&srv.policy);
+		talk();
+		talk();
+		assert_true(tls_conn_verdict(srv.c)->resumed);
+		end_reset(&cli);
+		end_reset(&srv);
+		loop_fake_run(loop, (int64_t)(HOUR_S + 60) * 1000000);
+		dial(&cli.policy);
+		settle(both_told);
+		assert_string_equal(cli.v.class, v[i].cclass);
+		assert_string_equal(srv.v.class, v[i].sclass);
+		assert_int_equal(srv.ups, 0);
+		world_close();
+	}
+}
+
+/* The server does not trust the client's CA any more. */
+static void
+a_ticket_does_not_outlive_the_servers_trust(void **state)
+{
+	static const uint16_t max[] = { TLS_V13, TLS_V12 };
+
+	(void)state;
+	for (size_t i = 0; i < LEN(max); i++) {
+		world_open("server.pem", "id");
+		policies("localhost", true);
+		cli.policy.max = max[i];
+		serve(&srv.policy);
+		talk();
+		JOIN("trusted/ca.pem", "other/ca.pem");
+		tls_env_reload(srv.env);
+		JOIN("trusted/ca.pem", "ca/ca.pem");
+		end_reset(&cli);
+		end_reset(&srv);
+		dial(&cli.policy);
+		settle(both_told);
+		assert_string_equal(srv.v.class, "cert.unknown_root");
+		assert_string_equal(cli.v.class, "mtls.rejected_ca");
+		assert_int_equal(srv.ups, 0);
+		world_close();
+	}
+}
+
+/* ---- limits ---- */
+
+static bool
+fd_is_closed(int fd)
+{
+	char c;
+	ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT | MSG_PEEK);
+
+	return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
+static void
+a_listener_turns_away_what_is_too_much(void **state)
+{
+	struct tls_listen_conf c = {
+		.max_conns = 8, .max_per_ip = 3, .cb = on_accept, .arg = &srv
+	};
+	int fd[5];
+
+	(void)state;
+	world_open("server.pem", "id");
+	assert_int_equal(addr_parse(&c.local, slice_of("127.0.0.1"), 0), 0);
+	assert_int_equal(tls_listen_open(&listener, srv.env, &c), 0);
+	tls_listen_local(listener, &where);
+	for (size_t i = 0; i < LEN(fd); i++) {
+		fd[i] = bare_client(BYTES(""));
+		for (int k = 0;
+		     k < 1000 && srv.ups <= i && !fd_is_closed(fd[i]); k++) {
+			loop_fake_run(loop, 0);
+			if (k > 20)
+				(void)poll(NULL, 0, 1);
+		}
+		assert_int_equal(fd_is_closed(fd[i]), i >= 3);
+	}
+	assert_int_equal(srv.ups, 3);
+	for (size_t i = 0; i < LEN(fd); i++)
+		close(fd[i]);
+	srv.c = NULL; /* three of them: the environment has them all */
+	world_close();
+}
+
+struct tally {
+	size_t n;
+	int64_t last_us;
+};
+
+static void
+on_kept(const struct tls_verdict *v, void *arg)
+{
+	struct tally *t = arg;
+
+	assert_string_equal(v->class, "tcp.refused");
+	assert_true(t->n == 0 || v->wall_us < t->last_us); /* newest first */
+	t->last_us = v->wall_us;
+	t->n++;
+}
+
+static void
+the_last_twenty_records_of_a_peer_are_kept(void **state)
+{
+	struct tally t = { 0 };
+	struct bare b = { .say = "" };
+
+	(void)state;
+	world_open("server.pem", "id");
+	bare_open(&b, false);
+	for (int i = 0; i < 23; i++) {
+		end_reset(&cli);
+		loop_fake_run(loop, 1000);
+		dial(&cli.policy);
+		settle(cli_over);
+	}
+	tls_env_each_verdict(cli.env, on_kept, &t);
+	assert_int_equal(t.n, 20);
+	bare_close(&b);
+	world_close();
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_record_tells_what_was_seen),
+		cmocka_unit_test(a_client_is_on_probation_until_a_byte_comes),
+		cmocka_unit_test(clear_tcp_has_the_same_face),
+		cmocka_unit_test(what_is_queued_leaves_before_the_end),
+		cmocka_unit_test(output_that_nobody_reads_is_bounded),
+		cmocka_unit_test(every_callback_may_free_its_connection),
+		cmocka_unit_test(environments_take_their_connections_along),
+		cmocka_unit_test(a_server_that_does_not_hold_is_refused),
+		cmocka_unit_test(a_client_that_does_not_hold_hears_why),
+		cmocka_unit_test(
+		    an_optional_certificate_that_does_not_hold_is_nobody),
+		cmocka_unit_test(a_server_that_speaks_no_tls_is_explained),
+		cmocka_unit_test(
+		    a_port_where_nothing_listens_is_told_from_the_loop),
+		cmocka_unit_test(a_client_that_speaks_no_tls_is_explained),
+		cmocka_unit_test(a_silent_server_is_given_up_in_time),
+		cmocka_unit_test(a_client_that_drips_is_given_up_in_time),
+		cmocka_unit_test(an_established_connection_has_no_deadline),
+		cmocka_unit_test(resumption_keeps_the_verdict),
+		cmocka_unit_test(nothing_is_resumed_under_another_policy),
+		cmocka_unit_test(what_expired_meanwhile_is_not_resumed),
+		cmocka_unit_test(a_ticket_does_not_outlive_the_servers_trust),
+		cmocka_unit_test(a_listener_turns_away_what_is_too_much),
+		cmocka_unit_test(the_last_twenty_records_of_a_peer_are_kept),
+	};
+
+	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}
