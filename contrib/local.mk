@@ -3,7 +3,7 @@ EXTRA_DIST += %D%/bellbird.service.in %D%/bellbird.sysusers \
 	%D%/init/bellbird.sysv %D%/init/bellbird.procd
 %D%/bellbird.service: $(srcdir)/%D%/bellbird.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) %D% && \
-	sed 's,@bindir@,$(bindir),' $(srcdir)/%D%/bellbird.service.in > $@
+	sed 's,[@]bindir[@],$(bindir),' $(srcdir)/%D%/bellbird.service.in > $@
 CLEANFILES += %D%/bellbird.service
 if WITH_SYSTEMD
 systemdsystemunit_DATA = %D%/bellbird.service

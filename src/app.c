@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /* The endpoint: built bottom-up, taken down top-down, stopped in order. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bellbird/file.h"
 #include "device.h"
@@ -12,8 +14,7 @@
 enum {
 	/* All is over 3 s after TERM; what a peer does not answer waits
 	 * no longer than this for it. */
-	STOP_US = 2500000,
-	STATE_MODE = 0700
+	STOP_US = 2500000
 };
 
 void
@@ -190,18 +191,6 @@ on_log(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
 
 /* ---- building ---- */
 
-/* The folder of uploaded anchors and its parent. */
-static int
-make_dirs(const struct paths *p)
-{
-	char dir[PATH_MAX];
-	int err;
-
-	if ((err = path_join(dir, sizeof(dir), p->state, "certs/trusted")) != 0)
-		return err;
-	return file_mkdirs(dir, STATE_MODE);
-}
-
 static int
 build_tls(struct app *a)
 {
@@ -358,6 +347,8 @@ app_clear(struct app *a)
 	prov_store_free(a->store);
 	worker_free(a->worker);
 	loop_free(a->loop);
+	if (a->state_lock >= 0)
+		close(a->state_lock); /* the last: now another may write */
 }
 
 /* The lab opens what it adds. */
@@ -424,7 +415,9 @@ app_run(const struct jv *args)
 int
 app_main(const struct jv *args, const struct app_hooks *hooks)
 {
-	struct app a = { .exit_code = CTL_OK, .hooks = hooks };
+	struct app a = {
+		.exit_code = CTL_OK, .hooks = hooks, .state_lock = -1
+	};
 	const char *spec = jv_get_str(args, "debug");
 	char name[PATH_MAX];
 	int err, code = CTL_FAIL;
@@ -441,8 +434,14 @@ app_main(const struct jv *args, const struct app_hooks *hooks)
 		    "-D: unknown level or "
 		    "category; try -D debug or -D info,sip=trace",
 		    NULL);
-	if ((err = paths_find(&a.paths, args)) != 0 ||
-	    (err = make_dirs(&a.paths)) != 0 || (err = build_base(&a)) != 0)
+	if ((err = paths_find(&a.paths, args)) == 0)
+		err = paths_claim(&a.paths, &a.state_lock);
+	if (err == EBUSY)
+		log_err(LOGC_APP, 0,
+		    "cannot start: another bellbird uses the state folder %s; "
+		    "stop it, or give --state another folder",
+		    a.paths.state);
+	else if (err != 0 || (err = build_base(&a)) != 0)
 		log_err(LOGC_APP, 0, "cannot start: %s (state folder %s)",
 		    err_str(err), a.paths.state);
 	else

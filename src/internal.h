@@ -40,6 +40,10 @@ struct paths {
  * E_LIMIT for a path that is too long.
  */
 MUST_CHECK int paths_find(struct paths *p, const struct jv *args);
+/* paths_claim makes the state folder and locks it for this process: two that
+ * write one folder would lose settings.  Removes what a power cut left there.
+ * The caller closes `*lock`; EBUSY: another endpoint has it. */
+MUST_CHECK int paths_claim(const struct paths *p, int *lock);
 
 /*
  * What the lab changes of an endpoint; the daemon itself has none.  Each may
@@ -64,6 +68,7 @@ struct app {
 	const struct app_hooks *hooks; /* borrowed; NULL in the daemon */
 	char model[MODEL_SIZE];
 	char mac[MAC_SIZE];
+	int state_lock;    /* descriptor of paths_claim(); -1: none */
 	struct loop *loop; /* owned, as all below */
 	struct worker *worker;
 	struct prov_store *store;

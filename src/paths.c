@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /* Where configuration, state, identity and socket are: one table. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "bellbird/ctl_verb.h"
 #include "bellbird/file.h"
 #include "internal.h"
+
+/* Keys and settings: nobody else reads them. */
+enum { STATE_MODE = 0700 };
 
 /* systemd gives several folders separated by colons; ours is the first. */
 static const char *
@@ -85,4 +91,34 @@ paths_find(struct paths *p, const struct jv *args)
 		return err;
 	return ctl_socket_path(
 	    p->socket, sizeof(p->socket), jv_get_str(args, "socket"));
+}
+
+int
+paths_claim(const struct paths *p, int *lock)
+{
+	static const char *const written[] = { "", "prov", "certs",
+		"certs/trusted" };
+	char path[PATH_MAX];
+	int err, fd;
+
+	if ((err = path_join(path, sizeof(path), p->state, "certs/trusted")) !=
+		0 ||
+	    (err = file_mkdirs(path, STATE_MODE)) != 0 ||
+	    (err = path_join(path, sizeof(path), p->state, "lock")) != 0)
+		return err;
+	if ((fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0)
+		return errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		err = errno == EWOULDBLOCK ? EBUSY : errno;
+		close(fd);
+		return err;
+	}
+	*lock = fd;
+	for (size_t i = 0; i < sizeof(written) / sizeof(written[0]); i++) {
+		if ((err = path_join(
+			 path, sizeof(path), p->state, written[i])) != 0)
+			return err;
+		ignore_err(file_sweep(path), "left-overs only take up room");
+	}
+	return 0;
 }
