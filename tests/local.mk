@@ -17,9 +17,9 @@ dist_check_SCRIPTS += $(LINT)
 TESTS += $(LINT)
 EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
 	%D%/cross.sh %D%/bench/run.py %D%/bench/bench_speed.py \
-	%D%/bench/registrar.py %D%/peer/bb.py %D%/peer/peers.py \
+	%D%/peer/registrar.py %D%/peer/bb.py %D%/peer/peers.py \
 	%D%/peer/run.py %D%/peer/kill_shim.c %D%/peer/test_badconf.py \
 	%D%/peer/test_baresip.py %D%/peer/test_kamailio.py \
 	%D%/peer/test_kill.py %D%/peer/test_nginx.py \
-	%D%/peer/test_peers.py %D%/peer/test_sipp.py \
+	%D%/peer/test_peers.py %D%/peer/test_program.py %D%/peer/test_sipp.py \
 	%D%/peer/test_srtp_policy.py

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
-"""A registrar for one user agent that also calls it: small, so that what is
-measured is the user agent.  TLS with client certificate, no digest."""
+"""A registrar for one user agent that also calls it: every message is the
+test's to see, and what is measured is the user agent.  TLS with client certificate, no digest."""
 import re
 import socket
 import ssl
@@ -105,19 +105,25 @@ class Registrar:
             elif int(code[1]) >= 200 and header(msg, "CSeq").endswith(method):
                 return int(code[1]), msg
 
-    def call(self):
-        """One call; seconds from INVITE to 200."""
+    def invite(self, wait=True):
+        """A call that stays up; the To of its dialog.  wait=False: sends the
+        INVITE only."""
         self.count += 1
-        to = "<sip:1001@bb.test>"
         body = (SDP % {"host": self.host}).replace("\n", "\r\n")
-        begun = time.perf_counter()
-        self.request("INVITE", 1, to, body, "i")
+        self.request("INVITE", 1, "<sip:1001@bb.test>", body, "i")
+        if not wait:
+            return None
         code, msg = self.final("INVITE")
-        took = time.perf_counter() - begun
         if code != 200:
             raise bb.Failure("INVITE got %d" % code)
-        to = header(msg, "To")
-        self.request("ACK", 1, to, branch="a")
+        self.request("ACK", 1, header(msg, "To"), branch="a")
+        return header(msg, "To")
+
+    def call(self):
+        """One call; seconds from INVITE to 200."""
+        begun = time.perf_counter()
+        to = self.invite()
+        took = time.perf_counter() - begun
         self.request("BYE", 2, to, branch="b")
         self.final("BYE")
         return took

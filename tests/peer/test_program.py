@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: ISC
+"""The program as an init system and a technician meet it: signals, the state
+folder, manual answering, events, certificates; judged by the openssl command
+and by a registrar of a few lines that sees every message."""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import bb
+import peers
+from registrar import Registrar, header
+
+DOMAIN = "bb.test"
+
+
+def world(t, conf=None, **settings):
+    """A registered endpoint and the registrar it is registered with."""
+    r = Registrar(t, peers.ADDRESS)
+    s = {"sip.proxy": DOMAIN, "sip.tls.name": DOMAIN,
+         "sip.obproxy": "sip.%s:%d" % (DOMAIN, r.port),
+         "sip.u1.user": "1001", "sip.srtp": "standard",
+         "audio.device": "null"}
+    s.update(settings)
+    e = t.endpoint(settings=s, identity=t.pki.device, trusted=[t.pki.root],
+                   conf=conf)
+    e.start(ready=False)
+    r.registered()
+    e.wait_account("registered", 5)
+    return r, e
+
+
+def openssl(*args):
+    p = subprocess.run(("openssl",) + args, capture_output=True, text=True)
+    return p.stdout + p.stderr
+
+
+def send(e, sig):
+    """Sends a signal; the moment it was sent."""
+    os.kill(e.proc.popen.pid, sig)
+    return time.monotonic()
+
+
+def exit_of(e, since, seconds):
+    code = e.proc.popen.wait(seconds)
+    return code, time.monotonic() - since
+
+
+@bb.test(30)
+def term_hangs_up_and_unregisters(t):
+    """TERM and INT with a call up: BYE, REGISTER with Expires 0, exit 0."""
+    for sig in (signal.SIGTERM, signal.SIGINT):
+        r, e = world(t)
+        r.invite()
+        e.wait_call(5, state="established")
+        since = send(e, sig)
+        seen = {}
+        while len(seen) < 2:
+            msg = r.read()
+            seen[msg.split(" ", 1)[0]] = msg
+            r.reply(msg)
+        code, took = exit_of(e, since, 3)
+        t.ok("BYE" in seen, "%s: BYE came" % sig.name, list(seen))
+        gone = seen.get("REGISTER", "")
+        t.ok(header(gone, "Expires") == "0"
+             or re.search(r"expires=0\b", header(gone, "Contact")),
+             "%s: REGISTER with Expires 0 came" % sig.name, gone)
+        t.ok(code == 0 and took < 3,
+             "%s: exit %d after %.2f s" % (sig.name, code, took))
+        r.close()
+
+
+@bb.test(20)
+def a_silent_peer_does_not_hold_it_up(t):
+    """The registrar says nothing to BYE and REGISTER: exit 0 within 3 s."""
+    r, e = world(t)
+    r.invite()
+    e.wait_call(5, state="established")
+    code, took = exit_of(e, send(e, signal.SIGTERM), 3.5)
+    t.ok(code == 0 and took < 3, "exit %d after %.2f s" % (code, took))
+    r.close()
+
+
+@bb.test(20)
+def hup_reads_the_settings_again(t):
+    """A changed file counts after HUP, a broken one does not; the call that
+    is up goes on."""
+    r, e = world(t, conf={"sip.u1.dname": "Before"})
+    r.invite()
+    e.wait_call(5, state="established")
+    bb.write(e.conf, "sip.u1.dname = After\n", 0o600)
+    send(e, signal.SIGHUP)
+    bb.wait_until(lambda: e.get("sip.u1.dname") == "After", 5,
+                  "the new setting counts", alive=e.proc)
+    x = e.verb("config", "explain", "sip.u1.dname")
+    where = [(w["file"], w["line"]) for w in x.json.get("layers") or []
+             if w.get("wins")]
+    t.ok(where == [(e.conf, 1)], "explain names file and line", x)
+    bb.write(e.conf, "sip.u1.dname = Later\ncall.max = many\n", 0o600)
+    send(e, signal.SIGHUP)
+    bb.wait_until(lambda: "%s:2:" % e.conf in bb.read(e.proc.log), 5,
+                  "the log names the line of the bad value", alive=e.proc)
+    t.ok(e.get("sip.u1.dname") == "After", "a broken file changes nothing",
+         e.get("sip.u1.dname"))
+    t.ok([c["state"] for c in e.calls()] == ["established"],
+         "the call is still up", e.calls())
+    r.close()
+
+
+@bb.test(20)
+def one_endpoint_for_a_state_folder(t):
+    r, e = world(t)
+    second = e.argv()
+    second[second.index("--socket") + 1] += "2"
+    p = bb.Proc(t, "second", second)
+    code = p.popen.wait(5)
+    t.ok(code == 1 and "another bellbird uses the state folder"
+         in bb.read(p.log), "the second one refuses: exit %d" % code,
+         bb.read(p.log))
+    t.ok(e.account().get("state") == "registered", "the first goes on")
+    r.close()
+
+
+@bb.test(30)
+def answering_by_hand(t):
+    """answer.mode = ring: events tell, `answer` answers, `hangup` ends."""
+    r, e = world(t, **{"answer.mode": "ring"})
+    w = e.spawn("wait", "wait", "call.incoming", "--timeout", "5s",
+                "--or-status")
+    r.invite(wait=False)
+    t.ok(w.popen.wait(6) == 0, "wait call.incoming: exit 0", bb.read(w.log))
+    e.wait_call(5, state="ringing", direction="in")
+    a = e.verb("answer")
+    t.ok(a.code == 0, "answer: exit 0", a)
+    code, msg = r.final("INVITE")
+    r.request("ACK", 1, header(msg, "To"), branch="a")
+    t.ok(code == 200 and "a=crypto:" in msg, "200 with keys came", msg)
+    e.wait_call(5, state="established")
+    h = e.verb("hangup")
+    t.ok(h.code == 0, "hangup: exit 0", h)
+    bye = r.read()
+    r.reply(bye)
+    t.ok(bye.startswith("BYE "), "BYE came", bye)
+    e.no_calls(3)
+    x = e.verb("wait", "call.ended", "--since", "0", "--timeout", "2s")
+    ev = x.json
+    t.ok(x.code == 0 and ev.get("event") == "call.ended"
+         and ev.get("by_peer") is False, "wait call.ended tells of it", x)
+    x = e.verb("answer")
+    t.ok(x.code not in (0, 3) and x.json.get("error"),
+         "answer without a call: %s" % x.json.get("error"), x)
+    r.close()
+
+
+@bb.test(20)
+def cancel_while_it_rings(t):
+    """CANCEL: 200 to it, 487 to the INVITE, the call is over."""
+    r, e = world(t, **{"answer.mode": "ring"})
+    r.invite(wait=False)
+    e.wait_call(5, state="ringing")
+    r.request("CANCEL", 1, "<sip:1001@bb.test>", branch="i")
+    got = {}
+    while len(got) < 2:
+        m = re.match(r"SIP/2\.0 (\d+)", msg := r.read())
+        if m and int(m[1]) >= 200:
+            got[header(msg, "CSeq").split()[1]] = int(m[1])
+    t.ok(got == {"CANCEL": 200, "INVITE": 487}, "200 and 487", got)
+    e.no_calls(3)
+    r.request("OPTIONS", 5, "<sip:1001@bb.test>", branch="o")
+    code, msg = r.final("OPTIONS")
+    t.ok(code == 200 and "INVITE" in header(msg, "Allow"),
+         "OPTIONS: 200 with Allow", msg)
+    r.close()
+
+
+@bb.test(30)
+def certificates_hold_before_openssl(t):
+    """cert ca-init, mint, show; `openssl verify` judges what was made."""
+    e = t.endpoint()
+    ca = os.path.join(t.dir, "ca")
+    x = e.verb("cert", "ca-init", "--dir", ca, "--cn", "Site CA")
+    t.ok(x.code == 0, "ca-init: exit 0", x)
+    again = e.verb("cert", "ca-init", "--dir", ca, "--cn", "Site CA")
+    t.ok(again.code != 0, "ca-init never writes over a CA", again)
+    for kind, args, purpose in (
+            ("device", ["--cn", bb.MAC], "sslclient"),
+            ("server", ["--cn", "a.test", "--san",
+                        "DNS:a.test,URI:sip:a.test,IP:192.0.2.1"],
+             "sslserver")):
+        out = os.path.join(t.dir, kind + ".pem")
+        x = e.verb("cert", "mint", "--ca", ca, "--kind", kind, "--out", out,
+                   *args)
+        t.ok(x.code == 0, "mint %s: exit 0" % kind, x)
+        t.ok(os.stat(out).st_mode & 0o777 == 0o600, "its key is private",
+             oct(os.stat(out).st_mode))
+        v = openssl("verify", "-x509_strict", "-purpose",
+                       purpose, "-CAfile", os.path.join(ca, "ca.pem"), out)
+        t.ok(v.endswith("OK\n"), "openssl verify -purpose %s: OK" % purpose,
+             v)
+        s = e.verb("cert", "show", out)
+        want = openssl("x509", "-in", out, "-noout",
+                          "-fingerprint", "-sha256")
+        sums = re.findall(r'"sha256": *"([0-9A-Fa-f:]+)"', json.dumps(s.json))
+        t.ok(s.code == 0 and want.split("=")[1].strip().replace(":", "")
+             .lower() in [x.replace(":", "").lower() for x in sums],
+             "show prints the sum that openssl prints", (want, s))
+        t.ok("PRIVATE KEY" not in s.out, "show prints no key")
