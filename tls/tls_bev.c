@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The second face, for evhttp: a bufferevent filter over the same BIO, with
- * four gaps of libevent 2.1.12 worked around (GAP-1 .. GAP-4). */
+ * five gaps of libevent 2.1.12 worked around (GAP-1 .. GAP-5). */
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,7 +312,9 @@ on_socket(struct bufferevent *und, short what, void *arg)
 
 	if (c->v.phase == TLS_PH_CONNECT &&
 	    (what & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) != 0) {
-		tls_hs_tcp_fail(c, e != 0 ? e : ECONNREFUSED);
+		/* GAP-5: libevent swallows ECONNREFUSED when it reads first;
+		 * what writing says then is EPIPE. */
+		tls_hs_tcp_fail(c, e != 0 && e != EPIPE ? e : ECONNREFUSED);
 		c->face->failed = true;
 	} else if (!c->up && !c->face->failed &&
 	    (what & (BEV_EVENT_ERROR | BEV_EVENT_EOF)) != 0) {
