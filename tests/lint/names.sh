@@ -7,7 +7,7 @@ cd "${srcdir:-.}"
 if [ -e .git ] && command -v git >/dev/null; then
 	list() { git -c safe.directory='*' ls-files -z --cached --others --exclude-standard; }
 else
-	list() { find . -type f ! -path './.git/*' ! -path './build/*' ! -name '*.[oa]' \
+	list() { find . -type f ! -path './.git/*' ! -path './build/*' ! -path './_[bi]*/*' ! -name '*.[oa]' \
 	    ! -name '*.log' ! -name '*.trs' ! -name config.status -print0 | sed -z 's,^./,,'; }
 fi
 # Brackets keep this file from finding itself.
