@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Client and listener in one loop: what holds, what fails and how each side
- * explains it, deadlines, resumption.  Time is fake, sockets are real. */
+ * explains it, deadlines, limits.  Time is fake, sockets are real. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -8,329 +8,9 @@
 
 #include <cmocka.h>
 
-#include <poll.h>
-#include <sys/socket.h>
+#include <event2/bufferevent.h>
 
-#include "test_tls.h"
-
-#define FAKE_WALL 1800000000 /* 2027 */
-#define HOUR_S    3600
-
-/* One end: its environment, its connection, what it heard. */
-struct end {
-	struct tls_env *env;
-	struct tls_policy policy;
-	struct tls_conn *c;   /* NULL before and after */
-	struct tls_verdict v; /* the last that was told */
-	size_t told, ups, drains;
-	struct buf in;
-	bool over;
-	int err;
-	enum tls_event free_on; /* a callback that frees, if `frees` */
-	bool frees;
-};
-
-static struct loop *loop;
-static struct tls_listen *listener;
-static struct end srv, cli;
-static struct addr where;
-
-static void
-drop_line(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
-    void *arg)
-{
-	(void)lv;
-	(void)cat;
-	(void)id;
-	(void)line;
-	(void)arg;
-}
-
-/* ---- certificates: once for all tests ---- */
-
-/* A folder with a device certificate. */
-static void
-device(const char *name, const char *ca_name, const struct tls_mint *m)
-{
-	char file[64];
-
-	folder(name);
-	(void)snprintf(file, sizeof(file), "%s/device.pem", name);
-	mint_as(*m, ca_name, file);
-}
-
-static int
-group_setup(void **state)
-{
-	static const int64_t now = FAKE_WALL;
-	struct tls_mint s = { .kind = TLS_MINT_SERVER,
-		.cn = "localhost",
-		.sans = "DNS:localhost,DNS:second.example,IP:127.0.0.1" };
-	struct tls_mint d = { .kind = TLS_MINT_DEVICE, .cn = MAC };
-
-	(void)state;
-	scratch_open();
-	clock_fake(FAKE_WALL);
-	ca("ca", "Test CA");
-	ca("other", "Other CA");
-	sub_ca("ca", "sub", "Test Issuer");
-	folder("trusted");
-	JOIN("trusted/ca.pem", "ca/ca.pem");
-	folder("empty");
-	mint_as(s, "ca", "server.pem");
-	mint_as(s, "sub", "chain.pem");
-	mint_as(s, "other", "foreign.pem");
-	mint_as(s, NULL, "self.pem");
-	device("id", "ca", &d);
-	device("foreign-id", "other", &d);
-	s.not_before_s = d.not_before_s = now - 2 * DAY_S;
-	s.not_after_s = d.not_after_s = now - DAY_S;
-	mint_as(s, "ca", "expired.pem");
-	device("expired-id", "ca", &d);
-	s.not_after_s = d.not_after_s = now + HOUR_S;
-	mint_as(s, "ca", "short.pem");
-	device("short-id", "ca", &d);
-	s.not_before_s = now + DAY_S;
-	s.not_after_s = now + 2 * DAY_S;
-	mint_as(s, "ca", "early.pem");
-	d = (struct tls_mint){
-		.kind = TLS_MINT_SERVER, .cn = MAC, .sans = "DNS:a.example"
-	};
-	device("server-id", "ca", &d);
-	return 0;
-}
-
-static int
-group_teardown(void **state)
-{
-	(void)state;
-	clock_real();
-	scratch_close();
-	return 0;
-}
-
-/* ---- both ends ---- */
-
-static void
-on_verdict(const struct tls_verdict *v, void *arg)
-{
-	struct end *e = arg;
-
-	e->v = *v;
-	e->told++;
-}
-
-static void
-on_conn(struct tls_conn *c, enum tls_event ev, int err, void *arg)
-{
-	struct end *e = arg;
-	struct slice s;
-
-	assert_false(e->over); /* nothing follows the end */
-	if (ev == TLS_EV_UP) {
-		e->ups++;
-	} else if (ev == TLS_EV_DRAINED) {
-		e->drains++;
-	} else if (ev == TLS_EV_DATA) {
-		s = tls_conn_peek(c);
-		assert_true(s.n > 0);
-		assert_int_equal(buf_add(&e->in, s.p, s.n), 0);
-		tls_conn_drain(c, s.n);
-	} else {
-		e->over = true;
-		e->err = err;
-		e->c = NULL;
-	}
-	if (e->frees && e->free_on == ev) {
-		e->c = NULL;
-		e->over = true;
-		tls_conn_free(c);
-	}
-}
-
-static void
-on_accept(struct tls_conn *c, void *arg)
-{
-	struct end *e = arg;
-
-	e->c = c;
-	e->ups++;
-	tls_conn_set_cb(c, on_conn, e);
-	if (e->frees && e->free_on == TLS_EV_UP) {
-		e->c = NULL;
-		e->over = true;
-		tls_conn_free(c);
-	}
-}
-
-static void
-end_open(struct end *e, const char *trusted, const char *id, const char *server)
-{
-	struct tls_env_conf c = { .builtin_file = "",
-		.trusted_dir = at(trusted),
-		.identity_dir = at(id),
-		.server_file = server != NULL ? at(server) : NULL };
-
-	memset(e, 0, sizeof(*e));
-	buf_init(&e->in, (size_t)1 << 22);
-	assert_int_equal(tls_env_new(&e->env, loop, &c), 0);
-	tls_env_on_verdict(e->env, on_verdict, e);
-}
-
-/* Forgets what an end heard, for the next connection. */
-static void
-end_reset(struct end *e)
-{
-	if (e->c != NULL)
-		tls_conn_free(e->c);
-	e->c = NULL;
-	memset(&e->v, 0, sizeof(e->v));
-	e->told = e->ups = e->drains = 0;
-	e->over = e->frees = false;
-	e->err = 0;
-	buf_reset(&e->in);
-}
-
-static void
-policies(const char *name, bool demand)
-{
-	struct tls_settings s;
-
-	settings(&s, TLS_USE_SIP);
-	decide(&cli.policy, TLS_USE_SIP, TLS_CLIENT, name, &s);
-	s.require_client = demand;
-	decide(&srv.policy, TLS_USE_SIP, TLS_SERVER, NULL, &s);
-}
-
-static void
-world_open(const char *server, const char *id)
-{
-	clock_fake(FAKE_WALL);
-	assert_int_equal(loop_new(&loop), 0);
-	listener = NULL;
-	log_set_sink(drop_line, NULL);
-	end_open(&srv, "trusted", "empty", server);
-	end_open(&cli, "trusted", id, NULL);
-	policies("localhost", false);
-}
-
-static void
-world_close(void)
-{
-	tls_listen_close(listener);
-	end_reset(&srv);
-	end_reset(&cli);
-	tls_env_free(srv.env);
-	tls_env_free(cli.env);
-	buf_clear(&srv.in);
-	buf_clear(&cli.in);
-	loop_free(loop);
-	log_set_sink(NULL, NULL);
-}
-
-/* Listens with the server's policy; NULL: clear. */
-static void
-serve(const struct tls_policy *policy)
-{
-	struct tls_listen_conf c = {
-		.policy = policy, .cb = on_accept, .arg = &srv
-	};
-
-	assert_int_equal(addr_parse(&c.local, slice_of("127.0.0.1"), 0), 0);
-	assert_int_equal(tls_listen_open(&listener, srv.env, &c), 0);
-	tls_listen_local(listener, &where);
-}
-
-static void
-dial(const struct tls_policy *policy)
-{
-	struct tls_conn_conf c = { .policy = policy,
-		.remote = where,
-		.host = "localhost",
-		.dns_us = -1,
-		.alpn = "sip",
-		.cb = on_conn,
-		.arg = &cli };
-
-	assert_int_equal(tls_conn_connect(&cli.c, cli.env, &c), 0);
-}
-
-/* Lets the sockets work, without time passing, until `done`. */
-static void
-settle(bool (*done)(void))
-{
-	for (int i = 0; i < 5000; i++) {
-		if (done())
-			return;
-		loop_fake_run(loop, 0);
-		if (i > 20) /* the kernel needs a moment */
-			(void)poll(NULL, 0, 1);
-	}
-	fail_msg("nothing came: client told=%zu over=%d, server told=%zu",
-	    cli.told, cli.over, srv.told);
-}
-
-static bool
-both_up(void)
-{
-	assert_false(cli.over);
-	return cli.ups > 0 && srv.ups > 0;
-}
-
-static bool
-both_told(void)
-{
-	return cli.over && srv.told > 0;
-}
-
-static bool
-cli_over(void)
-{
-	return cli.over;
-}
-
-static bool
-srv_over(void)
-{
-	return srv.over;
-}
-
-static bool
-srv_told(void)
-{
-	return srv.told > 0;
-}
-
-static size_t want_cli, want_srv;
-
-static bool
-has_come(void)
-{
-	return cli.in.n >= want_cli && srv.in.n >= want_srv;
-}
-
-static void
-say(struct end *e, const char *text)
-{
-	assert_int_equal(tls_conn_write(e->c, text, strlen(text)), 0);
-}
-
-/* A whole connection with a word each way. */
-static void
-talk(void)
-{
-	end_reset(&cli);
-	end_reset(&srv);
-	dial(&cli.policy);
-	settle(both_up);
-	say(&cli, "ping");
-	say(&srv, "pong!");
-	want_cli = 5;
-	want_srv = 4;
-	settle(has_come);
-	assert_string_equal(buf_str(&srv.in), "ping");
-	assert_string_equal(buf_str(&cli.in), "pong!");
-}
+#include "test_tls_conn.h"
 
 /* ---- what holds ---- */
 
@@ -465,6 +145,52 @@ what_is_queued_leaves_before_the_end(void **state)
 	assert_int_equal(srv.err, 0); /* close_notify came */
 	settle(cli_over);
 	assert_int_equal(cli.err, 0);
+	world_close();
+}
+
+/* A peer that goes without a word after our good-bye is no fault. */
+static void
+a_good_bye_needs_no_answer(void **state)
+{
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	talk();
+	tls_conn_shutdown(cli.c);
+	assert_int_equal(shutdown(bufferevent_getfd(srv.c->bev), SHUT_RDWR), 0);
+	settle(cli_over);
+	assert_int_equal(cli.err, 0);
+	assert_string_equal(tls_conn_verdict(srv.c)->class, "");
+	world_close();
+}
+
+/* Without our good-bye it is: what came may have been cut. */
+static void
+an_end_without_good_bye_is_told(void **state)
+{
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	talk();
+	assert_int_equal(shutdown(bufferevent_getfd(srv.c->bev), SHUT_RDWR), 0);
+	settle(cli_over);
+	assert_int_equal(cli.err, E_CLOSED);
+	world_close();
+}
+
+/* RFC 8446 6.1: the client says good-bye and stays to hear the answer. */
+static void
+a_good_bye_is_answered(void **state)
+{
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	talk();
+	assert_true(SSL_shutdown(cli.c->ssl) >= 0);
+	tls_hs_flush(cli.c);
+	settle(cli_over);
+	assert_int_equal(cli.err, 0);
+	assert_int_equal(srv.err, 0);
 	world_close();
 }
 
@@ -988,171 +714,6 @@ an_established_connection_has_no_deadline(void **state)
 	world_close();
 }
 
-/* ---- resumption ---- */
-
-static void
-resumption_keeps_the_verdict(void **state)
-{
-	static const uint16_t max[] = { TLS_V13, TLS_V12 };
-	const struct tls_verdict *r;
-	struct tls_verdict first;
-	char cn[64];
-
-	(void)state;
-	for (size_t i = 0; i < LEN(max); i++) {
-		print_message("%s\n", tls_version_name(max[i]));
-		world_open("server.pem", "id");
-		policies("localhost", true);
-		cli.policy.max = max[i];
-		serve(&srv.policy);
-		talk();
-		first = *tls_conn_verdict(cli.c);
-		assert_false(first.resumed);
-		for (int again = 0; again < 2; again++) {
-			talk();
-			r = tls_conn_verdict(cli.c);
-			assert_true(r->resumed && r->ok && r->peer_verified);
-			assert_string_equal(r->matched, first.matched);
-			assert_string_equal(r->anchor_set, first.anchor_set);
-			assert_memory_equal(
-			    r->sent, first.sent, sizeof(r->sent));
-			assert_memory_equal(
-			    r->built, first.built, sizeof(r->built));
-			assert_int_equal(r->shown, TLS_ID_FACTORY);
-			assert_string_equal(
-			    r->shown_subject, first.shown_subject);
-			r = tls_conn_verdict(srv.c);
-			assert_true(r->resumed && r->ok && r->peer_verified);
-			assert_int_equal(
-			    tls_conn_peer_cn(srv.c, cn, sizeof(cn)), 0);
-			assert_string_equal(cn, MAC);
-		}
-		world_close();
-	}
-}
-
-static void
-nothing_is_resumed_under_another_policy(void **state)
-{
-	static const char *const what[] = { "nothing", "name", "identity",
-		"trust", "strength", "cn", "version", "reload", "profile" };
-	uint16_t max;
-
-	(void)state;
-	for (size_t i = 0; i < 2 * LEN(what); i++) {
-		max = i < LEN(what) ? TLS_V13 : TLS_V12;
-		print_message(
-		    "%s: %s\n", tls_version_name(max), what[i % LEN(what)]);
-		world_open("server.pem", "id");
-		cli.policy.max = max;
-		serve(&srv.policy);
-		talk();
-		switch (i % LEN(what)) {
-		case 1:
-			policies("second.example", false);
-			cli.policy.max = max;
-			break;
-		case 2:
-			cli.policy.identity = TLS_ID_NONE;
-			break;
-		case 3:
-			cli.policy.trust |= TLS_TRUST_BUILTIN;
-			break;
-		case 4:
-			cli.policy.allow = TLS_ALLOW_SHA1;
-			break;
-		case 5:
-			cli.policy.cn = true;
-			break;
-		case 6:
-			/* Another range that ends at the same version. */
-			cli.policy.min = max == TLS_V13 ? TLS_V13 : TLS_V11;
-			break;
-		case 7:
-			tls_env_reload(cli.env);
-			break;
-		case 8:
-			cli.policy.profile = TLS_PROFILE_MODERN;
-			break;
-		default:
-			break;
-		}
-		talk();
-		assert_int_equal(
-		    tls_conn_verdict(cli.c)->resumed, i % LEN(what) == 0);
-		world_close();
-	}
-}
-
-/* A session is no way around the end of a certificate: both sides judge it
- * again. */
-static void
-what_expired_meanwhile_is_not_resumed(void **state)
-{
-	static const struct {
-		const char *why, *server, *id;
-		uint16_t max;
-		const char *cclass, *sclass;
-	} v[] = {
-		{ "the server's, TLS 1.3", "short.pem", "id", TLS_V13,
-		    "cert.expired", "hs.refused" },
-		{ "the server's, TLS 1.2", "short.pem", "id", TLS_V12,
-		    "cert.expired", "hs.refused" },
-		{ "the client's, TLS 1.3", "server.pem", "short-id", TLS_V13,
-		    "mtls.rejected_expired", "cert.expired" },
-		{ "the client's, TLS 1.2", "server.pem", "short-id", TLS_V12,
-		    "mtls.rejected_expired", "cert.expired" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < LEN(v); i++) {
-		print_message("%s\n", v[i].why);
-		world_open(v[i].server, v[i].id);
-		policies("localhost", true);
-		cli.policy.max = v[i].max;
-		serve(&srv.policy);
-		talk();
-		talk();
-		assert_true(tls_conn_verdict(srv.c)->resumed);
-		end_reset(&cli);
-		end_reset(&srv);
-		loop_fake_run(loop, (int64_t)(HOUR_S + 60) * 1000000);
-		dial(&cli.policy);
-		settle(both_told);
-		assert_string_equal(cli.v.class, v[i].cclass);
-		assert_string_equal(srv.v.class, v[i].sclass);
-		assert_int_equal(srv.ups, 0);
-		world_close();
-	}
-}
-
-/* The server does not trust the client's CA any more. */
-static void
-a_ticket_does_not_outlive_the_servers_trust(void **state)
-{
-	static const uint16_t max[] = { TLS_V13, TLS_V12 };
-
-	(void)state;
-	for (size_t i = 0; i < LEN(max); i++) {
-		world_open("server.pem", "id");
-		policies("localhost", true);
-		cli.policy.max = max[i];
-		serve(&srv.policy);
-		talk();
-		JOIN("trusted/ca.pem", "other/ca.pem");
-		tls_env_reload(srv.env);
-		JOIN("trusted/ca.pem", "ca/ca.pem");
-		end_reset(&cli);
-		end_reset(&srv);
-		dial(&cli.policy);
-		settle(both_told);
-		assert_string_equal(srv.v.class, "cert.unknown_root");
-		assert_string_equal(cli.v.class, "mtls.rejected_ca");
-		assert_int_equal(srv.ups, 0);
-		world_close();
-	}
-}
-
 /* ---- limits ---- */
 
 static bool
@@ -1239,6 +800,9 @@ main(void)
 		cmocka_unit_test(a_client_is_on_probation_until_a_byte_comes),
 		cmocka_unit_test(clear_tcp_has_the_same_face),
 		cmocka_unit_test(what_is_queued_leaves_before_the_end),
+		cmocka_unit_test(a_good_bye_needs_no_answer),
+		cmocka_unit_test(an_end_without_good_bye_is_told),
+		cmocka_unit_test(a_good_bye_is_answered),
 		cmocka_unit_test(output_that_nobody_reads_is_bounded),
 		cmocka_unit_test(every_callback_may_free_its_connection),
 		cmocka_unit_test(environments_take_their_connections_along),
@@ -1253,10 +817,6 @@ main(void)
 		cmocka_unit_test(a_silent_server_is_given_up_in_time),
 		cmocka_unit_test(a_client_that_drips_is_given_up_in_time),
 		cmocka_unit_test(an_established_connection_has_no_deadline),
-		cmocka_unit_test(resumption_keeps_the_verdict),
-		cmocka_unit_test(nothing_is_resumed_under_another_policy),
-		cmocka_unit_test(what_expired_meanwhile_is_not_resumed),
-		cmocka_unit_test(a_ticket_does_not_outlive_the_servers_trust),
 		cmocka_unit_test(a_listener_turns_away_what_is_too_much),
 		cmocka_unit_test(the_last_twenty_records_of_a_peer_are_kept),
 	};
