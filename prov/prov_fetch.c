@@ -395,8 +395,7 @@ on_http(const struct prov_http_result *h, void *arg)
 		r->report.verdict = *h->verdict;
 	if (h->status != 0)
 		f->state = PROV_FS_REFUSED; /* until it turns out well */
-	if (h->date[0] != '\0')
-		memcpy(r->report.date, h->date, sizeof(r->report.date));
+	memcpy(r->report.date, h->date, sizeof(r->report.date));
 	if (h->err != 0) {
 		report_net(&r->report, r->at.host, h);
 		run_finish(r);

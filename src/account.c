@@ -45,7 +45,7 @@ on_policy(const char *peer, struct tls_policy *out, void *arg)
 	struct account *ac = arg;
 	int err;
 
-	err = settings_policy(ac->app, TLS_USE_SIP, TLS_CLIENT, peer, out,
+	err = settings_policy(ac->app, TLS_USE_SIP, TLS_CLIENT, "u1", peer, out,
 	    ac->why, sizeof(ac->why));
 	if (err != 0)
 		log_err(LOGC_SIP, 0, "account u1: %s", ac->why);

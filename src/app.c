@@ -243,8 +243,8 @@ listen_on(struct app *a, const char *key, enum sip_transport t)
 	if (v[0] == '\0')
 		return 0;
 	if (t == SIPC_TLS)
-		err = settings_policy(a, TLS_USE_SIP, TLS_SERVER, NULL, &policy,
-		    why, sizeof(why));
+		err = settings_policy(a, TLS_USE_SIP, TLS_SERVER, NULL, NULL,
+		    &policy, why, sizeof(why));
 	if (err == 0)
 		err = addr_parse(
 		    &local, slice_of(v), t == SIPC_TLS ? 5061 : 5060);
@@ -335,6 +335,7 @@ app_clear(struct app *a)
 {
 	log_add_tap(NULL, NULL);
 	timer_stop(&a->stop_timer);
+	timer_stop(&a->clock_timer);
 	loop_undefer(&a->stopped);
 	provision_free(a->provision);
 	ua_free(a->ua);
@@ -375,6 +376,7 @@ begin(struct app *a)
 		log_warn(LOGC_APP, 0, "insecure by setting: %s",
 		    jv_as_str(jv_at(arr, i)));
 	jv_free(arr);
+	wallclock_start(a);
 	account_start(a->account);
 	err = provision_start(a->provision, false, why, sizeof(why));
 	if (err != 0)

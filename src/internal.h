@@ -79,13 +79,14 @@ struct app {
 	struct account *account;
 	struct ua *ua;
 	struct provision *provision;
-	struct timer stop_timer;
+	struct timer stop_timer, clock_timer;
 	struct deferred stopped;
 	int64_t started_us;
 	int exit_code;
 	bool stopping;
-	bool reregister; /* wanted as soon as no call is up */
-	bool log_given;  /* -D lies over log.level */
+	bool clock_confirmed; /* by the Date of a verified server */
+	bool reregister;      /* wanted as soon as no call is up */
+	bool log_given;       /* -D lies over log.level */
 };
 
 /* app_run is the verb `run`; returns the exit code. */
@@ -109,14 +110,25 @@ void app_log_problems(const struct prov_problems *problems);
 int app_open_store(struct prov_store **out, struct paths *p, struct loop *l,
     const struct jv *args);
 
+/* ---- wallclock.c: what is known of the time ---- */
+
+/* wallclock_is_good: set by clock.trusted, kept by systemd-timesyncd or another
+ * daemon (STA_UNSYNC), or confirmed by wallclock_heard(). */
+bool wallclock_is_good(const struct app *a);
+struct tls_clock wallclock_now(const struct app *a);
+/* wallclock_start reads the time that was good last and keeps it once a day. */
+void wallclock_start(struct app *a);
+/* wallclock_heard compares with the Date of a verified provisioning server. */
+void wallclock_heard(struct app *a, const struct prov_report *r);
+
 /* ---- settings.c: keys -> plain structs of the lower floors ---- */
 /* settings_tls fills the TLS settings of a use; `account` ("u1") lays
  * sip.<account>.tls.* over sip.tls.*, NULL: none.  E_TLS_PARAM with `why`. */
 MUST_CHECK int settings_tls(const struct app *a, enum tls_use use,
     const char *account, struct tls_settings *out, char *why, size_t why_size);
 MUST_CHECK int settings_policy(const struct app *a, enum tls_use use,
-    enum tls_dir dir, const char *peer, struct tls_policy *out, char *why,
-    size_t why_size);
+    enum tls_dir dir, const char *account, const char *peer,
+    struct tls_policy *out, char *why, size_t why_size);
 enum sip_transport settings_transport(const struct app *a);
 enum media_srtp_mode settings_srtp(const struct app *a, bool on_tls);
 /* settings_warnings adds one sentence for each insecure choice in force. */

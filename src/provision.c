@@ -64,8 +64,8 @@ on_policy(const char *peer, struct tls_policy *out, void *arg)
 	char why[WHY_SIZE] = "";
 	int err;
 
-	err = settings_policy(
-	    p->app, TLS_USE_PROV, TLS_CLIENT, peer, out, why, sizeof(why));
+	err = settings_policy(p->app, TLS_USE_PROV, TLS_CLIENT, NULL, peer, out,
+	    why, sizeof(why));
 	if (err != 0)
 		log_err(LOGC_PROV, 0, "provisioning: %s", why);
 	return err;
@@ -103,6 +103,7 @@ on_report(const struct prov_report *r, void *arg)
 	struct provision *p = arg;
 	struct jv *f = jv_obj();
 
+	wallclock_heard(p->app, r);
 	jv_free(p->report);
 	p->report = prov_report_json(r);
 	if (r->err != 0)

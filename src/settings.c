@@ -102,30 +102,16 @@ settings_tls(const struct app *a, enum tls_use use, const char *account,
 	return 0;
 }
 
-/* What is known of the time (the policy layer's rule of the clock). */
-static struct tls_clock
-clock_now(const struct app *a)
-{
-	struct tls_clock c = {
-		.wall_s = clock_wall_s(),
-		.floor_s = clock_floor_s(),
-		.trusted = prov_get_bool(a->store, "clock.trusted") ||
-		    access("/run/systemd/timesync/synchronized", F_OK) == 0,
-	};
-
-	return c;
-}
-
 int
 settings_policy(const struct app *a, enum tls_use use, enum tls_dir dir,
-    const char *peer, struct tls_policy *out, char *why, size_t why_size)
+    const char *account, const char *peer, struct tls_policy *out, char *why,
+    size_t why_size)
 {
 	struct tls_settings s;
-	struct tls_clock c = clock_now(a);
+	struct tls_clock c = wallclock_now(a);
 	int err;
 
-	err = settings_tls(
-	    a, use, use == TLS_USE_SIP ? "u1" : NULL, &s, why, why_size);
+	err = settings_tls(a, use, account, &s, why, why_size);
 	if (err != 0)
 		return err;
 	return tls_policy_decide(out, use, dir, peer, &s, &c, why, why_size);

@@ -99,9 +99,7 @@ clock_json(const struct app *a)
 
 	set_time(o, "wall", clock_wall_s());
 	set_time(o, "floor", clock_floor_s());
-	jv_set_bool(o, "trusted",
-	    prov_get_bool(a->store, "clock.trusted") ||
-		access("/run/systemd/timesync/synchronized", F_OK) == 0);
+	jv_set_bool(o, "trusted", wallclock_is_good(a));
 	return o;
 }
 

@@ -316,7 +316,9 @@ on_ringing(struct call *c, const struct sip_call_info *info)
 {
 	struct jv *f;
 
-	if (info->sdp.n != 0 && !c->early && take_answer(c, info->sdp) == 0) {
+	if (info->sdp.n != 0 && !c->early && take_answer(c, info->sdp) != 0) {
+		c->why[0] = '\0'; /* the 200 may bring a better one */
+	} else if (info->sdp.n != 0 && !c->early) {
 		c->early = true;
 		ignore_err(media_sess_start(c->media),
 		    "early media is a courtesy; the 200 decides");
@@ -569,6 +571,7 @@ way_of(
     struct ua *ua, const char *uri, struct way *w, char *why, size_t why_size)
 {
 	const struct app *a = ua->app;
+	struct sip_reg_status st;
 
 	memset(w, 0, sizeof(*w));
 	if (a->hooks != NULL && a->hooks->flow != NULL) {
@@ -584,7 +587,9 @@ way_of(
 		return CTL_FAIL;
 	}
 	if (account_is_configured(a->account)) {
-		w->tls = settings_transport(a) == SIPC_TLS;
+		/* What the flow is, which a changed setting is not yet. */
+		account_status(a->account, &st);
+		w->tls = st.transport == SIPC_TLS;
 		return account_may_call(a, &w->local, why, why_size);
 	}
 	if (ua_target_parse(&w->target, uri) == 0) {

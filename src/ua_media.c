@@ -51,7 +51,7 @@ ua_direct_policy(const char *peer, struct tls_policy *out, void *arg)
 	int err;
 
 	err = settings_policy(
-	    a, TLS_USE_SIP, TLS_CLIENT, peer, out, why, sizeof(why));
+	    a, TLS_USE_SIP, TLS_CLIENT, NULL, peer, out, why, sizeof(why));
 	if (err != 0)
 		log_err(LOGC_SIP, 0, "call to %s: %s", esc(peer), why);
 	return err;

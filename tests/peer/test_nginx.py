@@ -41,6 +41,8 @@ def our_own_file_is_applied(t):
     n, e = world(t)
     r = e.verb("prov", "run")
     t.ok(r.code == 0, "prov run: exit 0", r)
+    t.ok(e.status()["clock"]["trusted"] is True,
+         "nginx's Date confirms the clock", e.status().get("clock"))
     t.ok(e.get("sip.u1.dname") == NAME,
          "the device file won: sip.u1.dname = %s" % e.get("sip.u1.dname"))
     t.ok(e.get("call.max") == "6", "the model file counts: call.max = 6",

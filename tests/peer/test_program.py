@@ -123,6 +123,19 @@ def one_endpoint_for_a_state_folder(t):
     r.close()
 
 
+@bb.test(20)
+def the_last_good_time_is_the_floor(t):
+    """What was once seen of the time counts after a restart, when the clock
+    may have been lost."""
+    e = t.endpoint()
+    floor = int(time.time()) + 1000000
+    bb.write(os.path.join(e.state, "clock"), "%d\n" % floor, 0o600)
+    e.start()
+    c = e.status().get("clock") or {}
+    want = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(floor))
+    t.ok(str(c.get("floor")).startswith(want), "floor is %s" % want, c)
+
+
 @bb.test(30)
 def answering_by_hand(t):
     """answer.mode = ring: events tell, `answer` answers, `hangup` ends."""

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: ISC */
+/* What is known of the time, for the policy layer: is the wall clock good, and
+ * before that, which time is certainly past (docs/ARCHITECTURE.md, time). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include "bellbird/file.h"
+#include "internal.h"
+
+enum {
+	AGREE_S = 300, /* a server's Date this near confirms our clock */
+	/* One write a day keeps the floor near enough and spares flash. */
+	SAVE_S = 86400,
+	TEXT_MAX = 32
+};
+#define DAY_US INT64_C(86400000000)
+
+static const char floor_name[] = "clock";
+
+/* Does some daemon (chrony, ntpd, BusyBox) keep the kernel's clock? */
+static bool
+is_disciplined(void)
+{
+	struct timex t = { .modes = 0 };
+
+	return adjtimex(&t) != TIME_ERROR && (t.status & STA_UNSYNC) == 0;
+}
+
+bool
+wallclock_is_good(const struct app *a)
+{
+	return prov_get_bool(a->store, "clock.trusted") || a->clock_confirmed ||
+	    access("/run/systemd/timesync/synchronized", F_OK) == 0 ||
+	    is_disciplined();
+}
+
+struct tls_clock
+wallclock_now(const struct app *a)
+{
+	struct tls_clock c = {
+		.wall_s = clock_wall_s(),
+		.floor_s = clock_floor_s(),
+		.trusted = wallclock_is_good(a),
+	};
+
+	return c;
+}
+
+/* What the worker writes. */
+struct save {
+	char path[PATH_MAX];
+	char text[TEXT_MAX];
+};
+
+/* worker_job. */
+static int
+save_job(void *arg)
+{
+	const struct save *s = arg;
+
+	return file_write(s->path, s->text, strlen(s->text), 0600);
+}
+
+/* worker_done. */
+static void
+save_done(int err, void *arg)
+{
+	struct save *s = arg;
+
+	if (err != 0)
+		log_warn(LOGC_APP, 0, "%s: the time is not kept: %s",
+		    esc(s->path), err_str(err));
+	free(s);
+}
+
+/* Keeps a good time that is a day ahead of the last one. */
+static void
+save(struct app *a)
+{
+	int64_t now = clock_wall_s();
+	struct save *s;
+
+	if (!wallclock_is_good(a) || now < clock_floor_s() + SAVE_S)
+		return;
+	if ((s = calloc(1, sizeof(*s))) == NULL)
+		return; /* tomorrow */
+	snprintf(s->text, sizeof(s->text), "%lld\n", (long long)now);
+	if (path_join(s->path, sizeof(s->path), a->paths.state, floor_name) !=
+		0 ||
+	    worker_run(a->worker, save_job, save_done, s) != 0) {
+		free(s);
+		return;
+	}
+	clock_set_floor_s(now);
+}
+
+/* timer_cb: once a day. */
+static void
+on_day(void *arg)
+{
+	struct app *a = arg;
+
+	save(a);
+	ignore_err(timer_start(&a->clock_timer, a->loop, DAY_US, on_day, a),
+	    "cannot fail while it is this timer");
+}
+
+void
+wallclock_start(struct app *a)
+{
+	struct slice head, tail;
+	char path[PATH_MAX];
+	struct buf b;
+	int64_t s;
+
+	buf_init(&b, TEXT_MAX);
+	if (path_join(path, sizeof(path), a->paths.state, floor_name) == 0 &&
+	    file_read(path, &b) == 0 &&
+	    slice_cut((struct slice){ buf_str(&b), b.n }, '\n', &head, &tail) &&
+	    str_int(head, 0, INT64_MAX, &s) == 0)
+		clock_set_floor_s(s);
+	buf_clear(&b);
+	ignore_err(timer_start(&a->clock_timer, a->loop, 0, on_day, a),
+	    "without it the floor stays where it is");
+}
+
+/* Days since 1970 of a date in the Gregorian calendar; no time_t, which may
+ * have 32 bits. */
+static int64_t
+days_of(int64_t y, int64_t m, int64_t d)
+{
+	int64_t era, yoe, doy;
+
+	y -= m <= 2;
+	era = y / 400;
+	yoe = y - era * 400;
+	doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+/* "Wed, 25 Nov 2026 02:38:16 GMT" (RFC 9110 5.6.7); false: another form. */
+static bool
+http_date(const char *text, int64_t *out)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	int d, y, hh, mm, ss, end = 0;
+	char mon[4] = "";
+	const char *at;
+
+	if (sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n",
+		&d, mon, &y, &hh, &mm, &ss, &end) != 6 ||
+	    end == 0 || text[end] != '\0' || strlen(mon) != 3 ||
+	    (at = strstr(months, mon)) == NULL || (at - months) % 3 != 0)
+		return false;
+	if (y < 1970 || d < 1 || d > 31 || hh > 23 || mm > 59 || ss > 60)
+		return false;
+	*out = days_of(y, (at - months) / 3 + 1, d) * 86400 + hh * 3600 +
+	    mm * 60 + ss;
+	return true;
+}
+
+void
+wallclock_heard(struct app *a, const struct prov_report *r)
+{
+	int64_t s, wall = clock_wall_s();
+
+	if (!r->verdict.peer_verified || !http_date(r->date, &s) ||
+	    s < clock_floor_s())
+		return;
+	if (s < wall - AGREE_S || s > wall + AGREE_S) {
+		log_warn(LOGC_APP, 0,
+		    "the clock here differs by %lld s from that of %s: set "
+		    "it (NTP)",
+		    (long long)(s - wall), esc(r->server));
+		return;
+	}
+	if (!a->clock_confirmed && !wallclock_is_good(a))
+		log_info(LOGC_APP, 0, "the clock is confirmed by %s",
+		    esc(r->server));
+	a->clock_confirmed = true;
+	save(a);
+}
