@@ -86,32 +86,6 @@ sip_stack_set_allow(
 	return 0;
 }
 
-/* Is `name` one of the names in the verified certificate of the peer? */
-static bool
-cert_has(const struct sip_flow *f, const char *name)
-{
-	const struct tls_verdict *v = sip_flow_verdict(f);
-	struct slice kind, value, scheme, host;
-	char cn[TLS_NAME_MAX + 1];
-
-	if (v == NULL || v->clear || !v->ok || !v->policy.verify ||
-	    v->num_built == 0)
-		return false;
-	if (tls_conn_peer_cn(f->c, cn, sizeof(cn)) == 0 &&
-	    slice_case_is(slice_of(cn), name))
-		return true;
-	for (size_t i = 0; i < v->num_sans; i++) {
-		(void)slice_cut(slice_of(v->sans[i]), ':', &kind, &value);
-		if (slice_case_is(value, name))
-			return true;
-		if (slice_cut(value, ':', &scheme, &host) &&
-		    slice_case_is(kind, "URI") &&
-		    slice_case_is(scheme, "sip") && slice_case_is(host, name))
-			return true;
-	}
-	return false;
-}
-
 /* Goes through the list. */
 static bool
 is_allowed(const struct sip_stack *s, const struct sip_src *src)
@@ -129,7 +103,9 @@ is_allowed(const struct sip_stack *s, const struct sip_src *src)
 				return true;
 			break;
 		case ALLOW_NAME:
-			if (src->flow != NULL && cert_has(src->flow, a->text))
+			/* A certificate that only was shown says nothing. */
+			if (src->flow != NULL && src->flow->c != NULL &&
+			    tls_conn_peer_has_name(src->flow->c, a->text))
 				return true;
 			break;
 		}

@@ -205,6 +205,9 @@ const char *tls_peer_check(
 /* tls_peer_has_san: is there any name a rule could look at? */
 bool tls_peer_has_san(X509 *leaf);
 
+/* tls_peer_has_name: is `name` the CN or any alternative name, whole? */
+bool tls_peer_has_name(X509 *leaf, const char *name);
+
 /* ---- tls_explain.c ---- */
 
 /* tls_explain sets class and text: what failed, seen from which side, why

@@ -717,23 +717,40 @@ tls_conn_local(const struct tls_conn *c, struct addr *out)
 	*out = c->v.local;
 }
 
+/* The certificate of a verified peer, to be freed; NULL if there is none. */
+static X509 *
+peer_leaf(const struct tls_conn *c)
+{
+	const STACK_OF(CRYPTO_BUFFER) * bufs;
+
+	if (c->ssl == NULL || !c->up || !c->v.peer_verified)
+		return NULL;
+	bufs = SSL_get0_peer_certificates(c->ssl);
+	if (sk_CRYPTO_BUFFER_num(bufs) == 0)
+		return NULL;
+	return tls_x509_of(sk_CRYPTO_BUFFER_value(bufs, 0));
+}
+
 int
 tls_conn_peer_cn(const struct tls_conn *c, char *out, size_t size)
 {
-	const STACK_OF(CRYPTO_BUFFER) * bufs;
-	X509 *x;
+	X509 *x = peer_leaf(c);
 	int err = E_TLS_CERT;
 
-	if (c->ssl == NULL || !c->up || !c->v.peer_verified)
-		return E_TLS_CERT;
-	bufs = SSL_get0_peer_certificates(c->ssl);
-	if (sk_CRYPTO_BUFFER_num(bufs) == 0 ||
-	    (x = tls_x509_of(sk_CRYPTO_BUFFER_value(bufs, 0))) == NULL)
-		return E_TLS_CERT;
-	if (tls_x509_cn(x, out, size) == 0)
+	if (x != NULL && tls_x509_cn(x, out, size) == 0)
 		err = 0;
 	X509_free(x);
 	return err;
+}
+
+bool
+tls_conn_peer_has_name(const struct tls_conn *c, const char *name)
+{
+	X509 *x = peer_leaf(c);
+	bool has = x != NULL && tls_peer_has_name(x, name);
+
+	X509_free(x);
+	return has;
 }
 
 uint64_t

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include <openssl/asn1.h>
+#include <openssl/mem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -243,4 +244,68 @@ tls_peer_has_san(X509 *leaf)
 	}
 	GENERAL_NAMES_free(gs);
 	return any;
+}
+
+/* True if one alternative name is the wanted one. */
+static bool
+name_is(const GENERAL_NAME *g, struct slice want, const char *name)
+{
+	struct slice uri, host;
+	uint8_t ip[16];
+	int n;
+
+	switch (g->type) {
+	case GEN_DNS:
+		return same_name(text_of(g->d.dNSName), want);
+	case GEN_URI:
+		uri = text_of(g->d.uniformResourceIdentifier);
+		return same_name(uri, want) ||
+		    (sip_host(uri, &host) && same_name(host, want));
+	case GEN_IPADD:
+		n = ASN1_STRING_length(g->d.iPAddress);
+		return (n == 4 || n == 16) &&
+		    inet_pton(n == 4 ? AF_INET : AF_INET6, name, ip) == 1 &&
+		    memcmp(ip, ASN1_STRING_get0_data(g->d.iPAddress),
+			(size_t)n) == 0;
+	default:
+		return false;
+	}
+}
+
+/* True if the last CN is the wanted name; it may be any text. */
+static bool
+cn_text_is(X509 *leaf, struct slice want)
+{
+	X509_NAME *n = X509_get_subject_name(leaf);
+	int i = -1, last = -1, len;
+	unsigned char *utf8;
+	bool same;
+
+	while ((i = X509_NAME_get_index_by_NID(n, NID_commonName, i)) >= 0)
+		last = i;
+	if (last < 0 ||
+	    (len = ASN1_STRING_to_UTF8(&utf8,
+		 X509_NAME_ENTRY_get_data(X509_NAME_get_entry(n, last)))) < 0) {
+		tls_err_drop();
+		return false;
+	}
+	same =
+	    same_name((struct slice){ (const char *)utf8, (size_t)len }, want);
+	OPENSSL_free(utf8);
+	return same;
+}
+
+bool
+tls_peer_has_name(X509 *leaf, const char *name)
+{
+	struct slice want = slice_of(name);
+	GENERAL_NAMES *gs;
+	bool has = cn_text_is(leaf, want);
+
+	gs = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+	tls_err_drop();
+	for (size_t i = 0; gs != NULL && i < sk_GENERAL_NAME_num(gs); i++)
+		has |= name_is(sk_GENERAL_NAME_value(gs, i), want, name);
+	GENERAL_NAMES_free(gs);
+	return has;
 }

@@ -69,9 +69,10 @@ void sip_stack_each_listener(
 /*
  * sip_stack_set_allow says who may send requests beside the registered flows
  * (UDP: the address:port that answered REGISTER): a comma separated list of
- * CIDR, "tls:NAME" (a verified client certificate whose CN or SAN is NAME),
- * "any".  E_PARSE names the bad element in `why`; nothing is changed then.
- * Everyone else gets 403 on streams, silence on UDP (no amplification).
+ * CIDR, "tls:NAME" (a verified client certificate that carries NAME: see
+ * tls_conn_peer_has_name), "any".  E_PARSE names the bad element in `why`;
+ * nothing is changed then. Everyone else gets 403 on streams, silence on UDP
+ * (no amplification).
  */
 MUST_CHECK int sip_stack_set_allow(
     struct sip_stack *s, const char *list, char *why, size_t why_size);

@@ -120,6 +120,11 @@ void tls_conn_local(const struct tls_conn *c, struct addr *out);
  * if none. */
 MUST_CHECK int tls_conn_peer_cn(
     const struct tls_conn *c, char *out, size_t size);
+/* tls_conn_peer_has_name: does the verified peer certificate carry `name`, as
+ * its CN, a DNS name, an address, a URI, or the domain of a SIP URI?  All its
+ * names count, whole, ASCII letters without case; the record shows the first
+ * TLS_SANS_MAX only.  False if the peer is not verified. */
+bool tls_conn_peer_has_name(const struct tls_conn *c, const char *name);
 uint64_t tls_conn_id(const struct tls_conn *c);
 
 /*

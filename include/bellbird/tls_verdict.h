@@ -61,7 +61,8 @@ struct tls_verdict {
 	size_t num_built;
 	char anchor_set[16]; /* "builtin", "trusted", "siptrusted", "" */
 	char sans[TLS_SANS_MAX]
-		 [128]; /* "DNS:a.example", "URI:sip:example.com" */
+		 [128]; /* "DNS:a.example", "URI:sip:example.com"; the
+			   first ones, cut: to be shown, not compared */
 	size_t num_sans;
 	char matched[128]; /* which of them matched, "" if none */
 	char findings[TLS_FINDINGS_MAX]

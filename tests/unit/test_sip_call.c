@@ -374,25 +374,69 @@ strangers_are_refused(void **state)
 	}
 }
 
+#define NINE                                                       \
+	"DNS:a.example,DNS:b.example,DNS:c.example,DNS:d.example," \
+	"DNS:e.example,DNS:f.example,DNS:g.example,DNS:h.example," \
+	"URI:sip:ninth.example"
+
+/* Only a certificate that holds gives a name to its peer: one that merely was
+ * shown to a listener that does not insist is worth nothing. */
 static void
 certificate_names_may_call(void **state)
 {
+	enum { GOOD, SELF_SIGNED, EXPIRED };
+	static const struct {
+		const char *why, *allow;
+		enum sip_transport t;
+		int cert;
+		bool demand;
+		const char *sans;
+		bool may;
+	} v[] = {
+		{ "a verified CN", "tls:00156D000001", SIPC_TLS, GOOD, true,
+		    NULL, true },
+		{ "verified, though not demanded", "tls:00156D000001", SIPC_TLS,
+		    GOOD, false, NULL, true },
+		{ "a clear connection", "tls:00156D000001", SIPC_TCP, GOOD,
+		    true, NULL, false },
+		{ "another name", "tls:00156d000002", SIPC_TLS, GOOD, true,
+		    NULL, false },
+		{ "signed by itself", "tls:00156d000001", SIPC_TLS, SELF_SIGNED,
+		    false, NULL, false },
+		{ "signed by itself, by SAN", "tls:a.example", SIPC_TLS,
+		    SELF_SIGNED, false, "DNS:a.example", false },
+		{ "expired", "tls:a.example", SIPC_TLS, EXPIRED, false,
+		    "DNS:a.example", false },
+		{ "the ninth name", "tls:ninth.example", SIPC_TLS, GOOD, false,
+		    NINE, true },
+	};
 	struct tls_policy policy;
 	struct fix f;
 
 	(void)state;
-	for (int i = 0; i < 3; i++) {
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct tls_mint m = { .kind = TLS_MINT_DEVICE,
+			.cn = "00156d000001",
+			.sans = v[i].sans };
+
+		print_message("%s\n", v[i].why);
 		fix_open(&f);
-		allow(f.b.s, i == 2 ? "tls:00156d000002" : "tls:00156D000001");
+		m.ca_dir = v[i].cert != SELF_SIGNED ? f.d.dir : NULL;
+		if (v[i].cert == EXPIRED) {
+			m.not_before_s = FAKE_WALL - 7200;
+			m.not_after_s = FAKE_WALL - 3600;
+		}
+		mint_as(&m, f.d.device);
+		tls_env_reload(f.w.tls);
+		allow(f.b.s, v[i].allow);
 		f.b.answer = 200;
-		tls_demand = true;
+		tls_demand = v[i].demand;
 		tls_server_policy(&policy);
 		f.b.ports[SIPC_TLS] = listen_on(f.b.s, SIPC_TLS, &policy);
 		tls_demand = false;
-		/* the second time by a clear connection */
-		call(&f, i == 1 ? SIPC_TCP : SIPC_TLS, "offer");
+		call(&f, v[i].t, "offer");
 		pass(&f.w, 100);
-		if (i == 0)
+		if (v[i].may)
 			event_is(&f.a, 0, SIP_CALL_ANSWERED, 200, "answer");
 		else
 			ended(&f.a, 403, E_SIP_REFUSED, true);

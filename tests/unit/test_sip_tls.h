@@ -20,18 +20,25 @@ static UNUSED bool tls_demand;        /* the server wants a certificate */
 static UNUSED bool tls_show_nothing;  /* the client shows none */
 
 static UNUSED void
+mint_as(const struct tls_mint *m, const char *path)
+{
+	struct buf pem;
+
+	buf_init(&pem, 1 << 16);
+	assert_int_equal(tls_mint(m, &pem), 0);
+	assert_int_equal(file_write(path, buf_str(&pem), pem.n, 0600), 0);
+	buf_clear(&pem);
+}
+
+static UNUSED void
 mint(const struct tls_dirs *d, enum tls_mint_kind kind, const char *cn,
     const char *sans, const char *path)
 {
 	struct tls_mint m = {
 		.ca_dir = d->dir, .kind = kind, .cn = cn, .sans = sans
 	};
-	struct buf pem;
 
-	buf_init(&pem, 1 << 16);
-	assert_int_equal(tls_mint(&m, &pem), 0);
-	assert_int_equal(file_write(path, buf_str(&pem), pem.n, 0600), 0);
-	buf_clear(&pem);
+	mint_as(&m, path);
 }
 
 static UNUSED void

@@ -374,6 +374,59 @@ a_san_is_there_if_a_rule_could_look_at_it(void **state)
 	}
 }
 
+/* Who may call is asked by name: every name counts, and only whole. */
+static void
+any_name_of_a_certificate_can_be_asked_for(void **state)
+{
+#define MANY                                               \
+	"DNS:a.x.example,DNS:b.x.example,DNS:c.x.example," \
+	"DNS:d.x.example,DNS:e.x.example,DNS:f.x.example," \
+	"DNS:g.x.example,DNS:h.x.example"
+	static const char label[] =
+	    "a-label-of-some-length-that-repeats-itself-to-be-a-long-name."
+	    "a-label-of-some-length-that-repeats-itself-to-be-a-long-name."
+	    "a-label-of-some-length.example";
+	char longest[200];
+	const struct {
+		const char *why, *cns, *sans, *name;
+		bool has;
+	} v[] = {
+		{ "CN", MAC, NULL, MAC, true },
+		{ "its case", "Door", NULL, "dOOR", true },
+		{ "a CN of words", "Front Door", NULL, "Front Door", true },
+		{ "the last of two", "a,b", NULL, "b", true },
+		{ "not the first", "a,b", NULL, "a", false },
+		{ "a NUL hides nothing", "a$b", NULL, "a", false },
+		{ "part of it", "00156d0000012", NULL, MAC, false },
+		{ "DNS", "x", "DNS:a.example", "A.example", true },
+		{ "URI", "x", "URI:urn:dev:mac:" MAC, "urn:dev:mac:" MAC,
+		    true },
+		{ "a SIP domain", "x", "URI:sip:a.example", "a.example", true },
+		{ "a SIP user is no domain", "x", "URI:sip:u@a.example",
+		    "a.example", false },
+		{ "but a URI", "x", "URI:sip:u@a.example", "sip:u@a.example",
+		    true },
+		{ "an address", "x", "IP:2001:db8::1", "2001:DB8:0::1", true },
+		{ "another address", "x", "IP:192.0.2.1", "192.0.2.2", false },
+		{ "mail", "x", "EMAIL:a@b.example", "a@b.example", false },
+		{ "the ninth", "x", MANY ",DNS:i.x.example", "i.x.example",
+		    true },
+		{ "a long one", "x", longest, label, true },
+		{ "none", NULL, NULL, "a", false },
+		{ "an empty name", "x", "DNS:", "", false },
+	};
+	X509 *c;
+
+	(void)state;
+	(void)snprintf(longest, sizeof(longest), "DNS:%s", label);
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		c = make(v[i].cns, v[i].sans);
+		assert_int_equal(tls_peer_has_name(c, v[i].name), v[i].has);
+		X509_free(c);
+	}
+}
+
 /* What matched goes to logs and pages. */
 static void
 what_matched_is_escaped_and_bounded(void **state)
@@ -400,6 +453,7 @@ main(void)
 		cmocka_unit_test(the_common_name_counts_only_by_option),
 		cmocka_unit_test(a_device_is_known_by_the_mac_in_its_cn),
 		cmocka_unit_test(a_san_is_there_if_a_rule_could_look_at_it),
+		cmocka_unit_test(any_name_of_a_certificate_can_be_asked_for),
 		cmocka_unit_test(what_matched_is_escaped_and_bounded),
 	};
 
