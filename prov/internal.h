@@ -28,6 +28,12 @@ struct key_ref {
 
 /* key_resolve finds the row of a name or alias; ENOENT if none. */
 MUST_CHECK int key_resolve(struct slice name, struct key_ref *out);
+/* key_leads copies the key of the table a text begins with, "" if there is
+ * none.  Whatever else stands in a malformed line may be a password. */
+void key_leads(struct slice t, char out[static KEY_NAME_MAX]);
+/* key_secret_in tells whether a text names a secret key anywhere: two lines
+ * that ran together, of which one has a password. */
+bool key_secret_in(struct slice t);
 size_t key_count(void);
 size_t key_pos(const struct prov_key *k); /* of its row */
 

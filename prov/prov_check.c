@@ -22,6 +22,19 @@ struct check {
 	size_t why_size;
 };
 
+/* is_hidden: must a value stay out of messages?  Passwords also get into the
+ * values of other keys: a lost newline, a URL with credentials. */
+static bool
+is_hidden(const struct check *c)
+{
+	const char *at = memchr(c->v.p, '@', c->v.n);
+
+	return (c->k->flags & PROV_F_SECRET) || key_secret_in(c->v) ||
+	    (at != NULL &&
+		(c->k->type == PROV_T_HOST ||
+		    memmem(c->v.p, (size_t)(at - c->v.p), "://", 3) != NULL));
+}
+
 /* refuse writes the sentence: which value of which key, and `fmt`. */
 static int __attribute__((format(printf, 2, 3)))
 refuse(const struct check *c, const char *fmt, ...)
@@ -32,7 +45,7 @@ refuse(const struct check *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (c->why_size > 0 && (c->k->flags & PROV_F_SECRET))
+	if (c->why_size > 0 && is_hidden(c))
 		snprintf(c->why, c->why_size, "the value of %s %s", c->k->name,
 		    text);
 	else if (c->why_size > 0)
@@ -404,6 +417,16 @@ item_fits(const struct check *c, char sep, struct slice v, struct slice *norm)
 	return range_has(c->k->range, sep == '+' ? '+' : '|', v, norm);
 }
 
+/* refuse_item says which item of a list is bad. */
+static int
+refuse_item(const struct check *c, struct slice item)
+{
+	if (is_hidden(c))
+		return refuse(c, "has a bad item (permitted: %s)", c->k->range);
+	return refuse(c, "has the item \"%s\" (permitted: %s)",
+	    esc_n(item.p, item.n), c->k->range);
+}
+
 /* check_list: "a, b," is written "a,b"; the family ends lists with a comma. */
 static int
 check_list(const struct check *c)
@@ -422,8 +445,7 @@ check_list(const struct check *c)
 		if (item.n == 0)
 			continue;
 		if (!item_fits(c, sep, item, &norm))
-			return refuse(c, "has the item \"%s\" (permitted: %s)",
-			    esc_n(item.p, item.n), c->k->range);
+			return refuse_item(c, item);
 		if (n + norm.n + 2 > c->out_size)
 			return refuse(c, "is too long (at most %zu bytes)",
 			    c->out_size - 1);

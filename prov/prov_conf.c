@@ -52,9 +52,11 @@ report(struct parse *p, unsigned int column, bool fatal, const char *fmt, ...)
 	    p->problems, p->o->file, p->line, column, fatal, "%s", text);
 }
 
-/* looks_like guesses what a body is that is no configuration; NULL: text. */
+/* looks_like guesses what a body is that is no configuration; NULL: text.
+ * `*mark` is what tells, "" if that cannot be shown: what follows it may be a
+ * password. */
 static const char *
-looks_like(struct slice t)
+looks_like(struct slice t, const char **mark)
 {
 	static const struct {
 		const char *start, *what;
@@ -77,14 +79,17 @@ looks_like(struct slice t)
 	};
 	size_t n;
 
+	*mark = "";
 	while (t.n > 0 && isspace((unsigned char)t.p[0])) {
 		t.p++;
 		t.n--;
 	}
 	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
 		n = strlen(marks[i].start);
-		if (t.n >= n && strncasecmp(t.p, marks[i].start, n) == 0)
+		if (t.n >= n && strncasecmp(t.p, marks[i].start, n) == 0) {
+			*mark = marks[i].start;
 			return marks[i].what;
+		}
 	}
 	/* ASCII in two bytes without a mark: every other byte is NUL. */
 	if (t.n >= 4 &&
@@ -119,7 +124,7 @@ static int
 judge_body(struct parse *p, struct slice t)
 {
 	unsigned int line = 0, column = 0;
-	const char *what = looks_like(t);
+	const char *mark, *what = looks_like(t, &mark);
 	size_t at = 0;
 
 	if (t.n == 0) {
@@ -131,8 +136,9 @@ judge_body(struct parse *p, struct slice t)
 	if (what != NULL) {
 		report(p, 0, true,
 		    "this is not a configuration: it looks like %s (%zu "
-		    "bytes, starting with \"%.60s\")",
-		    what, t.n, esc_n(t.p, t.n < 16 ? t.n : 16));
+		    "bytes%s%s%s)",
+		    what, t.n, mark[0] ? ", starting with \"" : "", esc(mark),
+		    mark[0] ? "\"" : "");
 		return E_PROV_NOT_CONF;
 	}
 	if (binary_at(t, &at, &line, &column)) {
@@ -267,6 +273,7 @@ static void
 parse_line(struct parse *p, struct slice line)
 {
 	struct slice t = slice_trim(line), key, value;
+	char known[KEY_NAME_MAX];
 	unsigned int key_col, value_col;
 	bool fatal = !p->o->lenient;
 
@@ -274,8 +281,9 @@ parse_line(struct parse *p, struct slice line)
 		return;
 	key_col = (unsigned int)(t.p - line.p) + 1;
 	if (!slice_cut(t, '=', &key, &value)) {
-		report(p, key_col, fatal, "expected \"key = value\", found %s",
-		    esc_n(t.p, t.n < 60 ? t.n : 60));
+		key_leads(t, known);
+		report(p, key_col, fatal, "expected \"key = value\"%s%s",
+		    known[0] ? ", found no = after " : "", known);
 		return;
 	}
 	value_col = key_col + (unsigned int)key.n + 1;
@@ -288,9 +296,10 @@ parse_line(struct parse *p, struct slice line)
 		if (isalnum((unsigned char)key.p[i]) ||
 		    strchr("._-", key.p[i]) != NULL)
 			continue;
+		key_leads(key, known);
 		report(p, key_col + (unsigned int)i, fatal,
-		    "\"%s\" cannot be part of a key (in %s)",
-		    esc_n(key.p + i, 1), esc_n(key.p, key.n));
+		    "\"%s\" cannot be part of a key%s%s%s", esc_n(key.p + i, 1),
+		    known[0] ? " (after " : "", known, known[0] ? ")" : "");
 		return;
 	}
 	value = slice_trim(value);

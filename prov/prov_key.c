@@ -143,6 +143,49 @@ key_resolve(struct slice name, struct key_ref *out)
 	return 0;
 }
 
+/* run_of: how many characters of a key a text begins with. */
+static size_t
+run_of(struct slice t)
+{
+	size_t n = 0;
+
+	while (n < t.n &&
+	    (isalnum((unsigned char)t.p[n]) ||
+		(t.p[n] != '\0' && strchr("._-", t.p[n]) != NULL)))
+		n++;
+	return n;
+}
+
+void
+key_leads(struct slice t, char out[static KEY_NAME_MAX])
+{
+	struct slice run = { t.p, run_of(t) };
+	struct key_ref r;
+
+	out[0] = '\0';
+	if (key_resolve(run, &r) == 0)
+		ignore_err(str_copy_slice(out, KEY_NAME_MAX, run),
+		    "a key that was found fits");
+}
+
+bool
+key_secret_in(struct slice t)
+{
+	struct key_ref r;
+	size_t n;
+
+	for (; t.n > 0; t.p += n, t.n -= n) {
+		if ((n = run_of(t)) == 0) {
+			n = 1;
+			continue;
+		}
+		if (key_resolve((struct slice){ t.p, n }, &r) == 0 &&
+		    (r.k->flags & PROV_F_SECRET))
+			return true;
+	}
+	return false;
+}
+
 const struct prov_key *
 prov_key_find(struct slice name)
 {

@@ -170,6 +170,52 @@ reads_files_and_places_problems(void **state)
 	}
 }
 
+/* Slips that put a password where the parser does not expect it. */
+static void
+never_shows_what_may_be_a_password(void **state)
+{
+	static const struct {
+		const char *text, *shown; /* NULL: nothing but the position */
+	} v[] = {
+		{ "sip.u1.pwd: hunter2\n", "sip.u1.pwd" },
+		{ "sip.u1.pwd hunter2\n", "sip.u1.pwd" },
+		{ "sip.u1.pwd: hunter2=\n", "sip.u1.pwd" },
+		{ "sip.u1.pwd: hunter2 = x\n", "sip.u1.pwd" },
+		{ "sip.u1.pwd =\nhunter2\n", NULL },
+		{ "hunter2 and more\n", NULL },
+		{ "hunter2! = x\n", NULL },
+		{ "\"sip.u1.pwd\": \"hunter2\"\n", NULL },
+		{ "sip.regexp = 5060 sip.u1.pwd=hunter2\n", "sip.regexp" },
+		{ "sip.transp = tls;prov.auth.pwd:hunter2\n", "sip.transp" },
+		{ "audio.codecs = pcmu sip.u1.pwd=hunter2,x\n",
+		    "audio.codecs" },
+		{ "prov.server.static = https://bob:hunter2@a.example/\n",
+		    "prov.server.static" },
+		{ "prov.server.static = bob:hunter2@a.example\n",
+		    "prov.server.static" },
+		{ "sip.u1.pwd = x\nsip.u1.pwd = hunter2\n", "sip.u1.pwd" },
+		{ "{\"pwd\":\"hunter2\"}\n", "JSON" },
+		{ "[hunter2]\n", "INI" },
+		{ "<p>hunter2</p>\n", "HTML" },
+	};
+	struct prov_problems pr = { 0 };
+	struct got g;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		(void)parse(slice_of(v[i].text), P, &pr, &g);
+		if (pr.n == 0)
+			fail_msg("%s: no problem", v[i].text);
+		for (size_t k = 0; k < pr.n; k++)
+			if (strstr(pr.v[k].text, "unter2") != NULL)
+				fail_msg("%s: %s", v[i].text, pr.v[k].text);
+		if (v[i].shown != NULL &&
+		    strstr(pr.v[0].text, v[i].shown) == NULL)
+			fail_msg("%s: %s", v[i].text, pr.v[0].text);
+		prov_problems_clear(&pr);
+	}
+}
+
 static void
 tells_binary_bodies(void **state)
 {
@@ -283,6 +329,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_files_and_places_problems),
+		cmocka_unit_test(never_shows_what_may_be_a_password),
 		cmocka_unit_test(tells_binary_bodies),
 		cmocka_unit_test(refuses_what_is_too_large),
 		cmocka_unit_test(bounds_the_list_of_problems),
