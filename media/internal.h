@@ -385,18 +385,23 @@ enum media_srtp_dir { MEDIA_SRTP_OUT, MEDIA_SRTP_IN };
 MUST_CHECK int media_srtp_new(struct media_srtp **out,
     const struct media_crypto *c, enum media_srtp_dir dir);
 void media_srtp_free(struct media_srtp *s);
+enum {
+	/* SSRCs of a peer at a time, each with a replay window: whoever has the
+	 * key may write another SSRC into each packet, and each would cost
+	 * memory, and time to look it up, until the call ends. */
+	MEDIA_SRTP_SOURCES_MAX = 16,
+	/* A new one beyond takes the place of whoever has been silent longest,
+	 * if for so long: the replay window of a stream that flows, or that
+	 * sends reports, cannot be pushed out. */
+	MEDIA_SRTP_QUIET_US = 30000000
+};
 /* Both work in place; `*n` changes.  protect needs 32 bytes behind the
- * packet.  unprotect: EBADMSG bad tag, EALREADY replayed, E_PARSE. */
+ * packet.  unprotect: EBADMSG bad tag, EALREADY replayed, E_LIMIT one SSRC too
+ * many, E_PARSE. */
 MUST_CHECK int media_srtp_protect(
     struct media_srtp *s, uint8_t *p, size_t *n, bool is_rtcp);
 MUST_CHECK int media_srtp_unprotect(
     struct media_srtp *s, uint8_t *p, size_t *n, bool is_rtcp);
-/* media_srtp_forget notes that an SSRC went away.  Its numbers are kept, so
- * that its packets cannot be replayed and it may come back, until
- * MEDIA_SRTP_GONE_MAX others have gone after it: a peer that changes its SSRC
- * with each packet must not fill our memory. */
-enum { MEDIA_SRTP_GONE_MAX = 16 };
-void media_srtp_forget(struct media_srtp *s, uint32_t ssrc);
 
 /* ---- SDP (media_sdp.c) ---- */
 

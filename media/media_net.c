@@ -337,6 +337,8 @@ unprotect(struct media_net *n, uint8_t *p, size_t *len, bool is_rtcp)
 		n->stats.dup++;
 	else if (!is_rtcp && looks_clear(n->agreed, p, *len))
 		n->stats.clear_refused++;
+	else if (err == E_LIMIT)
+		n->stats.foreign++;
 	else
 		n->stats.auth_fail++;
 	return false;

@@ -120,7 +120,6 @@ static void
 rtp_take(struct media_sess *m, const struct media_rtp *h, int64_t now)
 {
 	const struct media_agreed *a = &m->neg.now;
-	struct media_jitter *j = &m->rx.jitter;
 	enum media_jitter_kind kind = MEDIA_JITTER_AUDIO;
 	char digit;
 
@@ -134,9 +133,7 @@ rtp_take(struct media_sess *m, const struct media_rtp *h, int64_t now)
 	}
 	if (!(a->dir & MEDIA_RECV) || m->rx.codec == NULL)
 		return;
-	if (j->synced && j->ssrc != h->ssrc && m->net.rx != NULL)
-		media_srtp_forget(m->net.rx, j->ssrc);
-	ignore_err(media_jitter_put(j, h, kind, now),
+	ignore_err(media_jitter_put(&m->rx.jitter, h, kind, now),
 	    "out of memory: the packet is lost, as packets are");
 }
 

@@ -7,11 +7,15 @@
 
 #include <srtp2/srtp.h>
 
+#include "bellbird/clock.h"
 #include "bellbird/log.h"
 #include "bellbird/mem.h"
 #include "internal.h"
 
 enum {
+	/* Before the SSRC in a packet. */
+	RTP_SSRC_AT = 8,
+	RTCP_SSRC_AT = 4,
 	/* Packets of reordering told from replay; RFC 3711 wants 64 */
 	WINDOW = 128,
 	TRAILER_MAX = 32 /* tag, SRTCP index; we never send an MKI */
@@ -28,12 +32,17 @@ static struct {
 	LIST_HEAD(, media_srtp_waiter) waiters;
 } lib;
 
+/* One SSRC that libsrtp2 keeps keys and a replay window for. */
+struct source {
+	uint32_t ssrc;
+	int64_t used_us; /* when its last good packet came */
+};
+
 struct media_srtp {
 	srtp_t s; /* owned */
 	size_t mki_len;
-	/* Sources that went away, the oldest first. */
-	uint32_t gone[MEDIA_SRTP_GONE_MAX];
-	size_t num_gone;
+	struct source sources[MEDIA_SRTP_SOURCES_MAX]; /* of packets in */
+	size_t num_sources;
 };
 
 const char *
@@ -246,31 +255,6 @@ media_srtp_protect(struct media_srtp *s, uint8_t *p, size_t *n, bool is_rtcp)
 	return 0;
 }
 
-int
-media_srtp_unprotect(struct media_srtp *s, uint8_t *p, size_t *n, bool is_rtcp)
-{
-	int len = (int)*n;
-	srtp_err_status_t st;
-
-	if (*n > MEDIA_PACKET_MAX)
-		return E_PARSE;
-	st = is_rtcp ? srtp_unprotect_rtcp_mki(s->s, p, &len, s->mki_len != 0)
-		     : srtp_unprotect_mki(s->s, p, &len, s->mki_len != 0);
-	switch (st) {
-	case srtp_err_status_ok:
-		*n = (size_t)len;
-		return 0;
-	case srtp_err_status_replay_fail:
-	case srtp_err_status_replay_old:
-		return EALREADY;
-	case srtp_err_status_auth_fail:
-	case srtp_err_status_bad_mki:
-		return EBADMSG;
-	default:
-		return E_PARSE;
-	}
-}
-
 /* Drops what libsrtp2 has about an SSRC. */
 static void
 stream_drop(struct media_srtp *s, uint32_t ssrc)
@@ -284,18 +268,66 @@ stream_drop(struct media_srtp *s, uint32_t ssrc)
 	ignore_err((int)srtp_remove_stream(s->s, n), "it may not be there");
 }
 
-void
-media_srtp_forget(struct media_srtp *s, uint32_t ssrc)
+/* The place of an SSRC, or the one that a new SSRC would take: a free one, or
+ * that of whoever has been silent longest; NULL: none was silent for long. */
+static struct source *
+source_place(struct media_srtp *s, uint32_t ssrc, int64_t now)
 {
-	size_t i;
+	struct source *oldest = &s->sources[0];
 
-	for (i = 0; i < s->num_gone && s->gone[i] != ssrc; i++)
-		;
-	/* It came back and went again: the newest. */
-	if (i == s->num_gone && i == MEDIA_SRTP_GONE_MAX)
-		stream_drop(s, s->gone[i = 0]);
-	if (i < s->num_gone)
-		memmove(s->gone + i, s->gone + i + 1,
-		    (--s->num_gone - i) * sizeof(*s->gone));
-	s->gone[s->num_gone++] = ssrc;
+	for (size_t i = 0; i < s->num_sources; i++) {
+		if (s->sources[i].ssrc == ssrc)
+			return &s->sources[i];
+		if (s->sources[i].used_us < oldest->used_us)
+			oldest = &s->sources[i];
+	}
+	if (s->num_sources < MEDIA_SRTP_SOURCES_MAX)
+		return &s->sources[s->num_sources];
+	return now - oldest->used_us >= MEDIA_SRTP_QUIET_US ? oldest : NULL;
+}
+
+/* A good packet came from an SSRC whose place is `p`. */
+static void
+source_note(struct media_srtp *s, struct source *p, uint32_t ssrc, int64_t now)
+{
+	if (p == &s->sources[s->num_sources])
+		s->num_sources++;
+	else if (p->ssrc != ssrc)
+		stream_drop(s, p->ssrc);
+	p->ssrc = ssrc;
+	p->used_us = now;
+}
+
+int
+media_srtp_unprotect(struct media_srtp *s, uint8_t *p, size_t *n, bool is_rtcp)
+{
+	const size_t at = is_rtcp ? RTCP_SSRC_AT : RTP_SSRC_AT;
+	int64_t now = clock_mono_us();
+	int len = (int)*n;
+	struct source *place;
+	srtp_err_status_t st;
+	uint32_t ssrc;
+
+	if (*n > MEDIA_PACKET_MAX || *n < at + sizeof(ssrc))
+		return E_PARSE;
+	ssrc = media_get32(p + at);
+	/* Before libsrtp2 sees it: there it would be in the list for good. */
+	if ((place = source_place(s, ssrc, now)) == NULL)
+		return E_LIMIT;
+	st = is_rtcp ? srtp_unprotect_rtcp_mki(s->s, p, &len, s->mki_len != 0)
+		     : srtp_unprotect_mki(s->s, p, &len, s->mki_len != 0);
+	switch (st) {
+	case srtp_err_status_ok:
+		source_note(s, place, ssrc, now);
+		*n = (size_t)len;
+		return 0;
+	case srtp_err_status_replay_fail:
+	case srtp_err_status_replay_old:
+		return EALREADY;
+	case srtp_err_status_auth_fail:
+	case srtp_err_status_bad_mki:
+		return EBADMSG;
+	default:
+		return E_PARSE;
+	}
 }

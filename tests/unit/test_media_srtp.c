@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bellbird/clock.h"
 #include "bellbird/tls_hash.h"
 #include "../../media/internal.h"
 
@@ -534,48 +535,84 @@ each_source_has_its_own_numbers(void **state)
 	assert_int_equal(got(p.rx, &b, false), 0);
 	assert_int_equal(got(p.rx, &a, false), EALREADY);
 	assert_int_equal(got(p.rx, &b, false), EALREADY);
-	/* One that went away cannot be played once more, */
-	media_srtp_forget(p.rx, SSRC);
-	assert_int_equal(got(p.rx, &a, false), EALREADY);
-	/* and goes on where it was if it comes back a turn later. */
+	/* One that went away goes on where it was if it comes back a turn
+	 * later. */
 	sent(p.tx, &later, SSRC, 0x7000);
 	assert_int_equal(got(p.rx, &later, false), 0);
 	sent(p.tx, &later, SSRC, 0xe000);
 	assert_int_equal(got(p.rx, &later, false), 0);
-	media_srtp_forget(p.rx, SSRC);
+	sent(p.tx, &b, SSRC + 1, 8);
+	assert_int_equal(got(p.rx, &b, false), 0);
 	sent(p.tx, &later, SSRC, 0x10);
 	assert_int_equal(got(p.rx, &later, false), 0);
-	/* One that was never there is no harm. */
-	media_srtp_forget(p.rx, 12345);
+	assert_int_equal(got(p.rx, &b, false), EALREADY);
 	pair_close(&p);
 }
 
-/* A peer that has the key may change its SSRC with each packet: that must not
- * cost memory for ever, so the oldest are dropped in the end. */
+/* A report of a source, protected by itself: a peer that invents an SSRC for
+ * each packet. */
 static void
-old_sources_are_forgotten_in_the_end(void **state)
+sent_report(const struct media_crypto *c, struct packet *k, uint32_t ssrc)
 {
+	struct media_srtp *tx = open_srtp(c, MEDIA_SRTP_OUT);
+	struct media_rtcp_view view = { .ssrc = ssrc };
+	struct media_rtcp r;
+
+	media_rtcp_init(&r);
+	k->n = media_rtcp_write(&r, &view, false, 1, k->p);
+	assert_int_equal(media_srtp_protect(tx, k->p, &k->n, true), 0);
+	media_srtp_free(tx);
+}
+
+/* A peer that has the key may change its SSRC with each packet of either kind:
+ * that must not cost memory for ever, and not the replay window of the stream
+ * that is heard. */
+static void
+sources_are_bounded(void **state)
+{
+	enum { MANY = 200 };
 	struct media_crypto c = crypto("AES_CM_128_HMAC_SHA1_80", MASTER_128);
 	struct packet first, k;
 	struct pair p;
+	int taken = 0;
 
 	(void)state;
+	clock_fake(1795547180);
 	pair_open(&p, &c);
 	sent(p.tx, &first, SSRC, 7);
 	assert_int_equal(got(p.rx, &first, false), 0);
-	for (uint32_t i = 0; i < MEDIA_SRTP_GONE_MAX; i++) {
-		media_srtp_forget(p.rx, SSRC + i);
-		assert_int_equal(got(p.rx, &first, false), EALREADY);
-		sent(p.tx, &k, SSRC + i + 1, 7);
-		assert_int_equal(got(p.rx, &k, false), 0);
+	for (uint32_t i = 0; i < MANY; i++) {
+		int err;
+
+		if (i % 2 == 0)
+			sent_report(&c, &k, 5000 + i);
+		else
+			sent(p.tx, &k, 5000 + i, 7);
+		err = got(p.rx, &k, i % 2 == 0);
+		assert_true(err == 0 || err == E_LIMIT);
+		taken += err == 0;
 	}
-	/* One said twice counts once, and becomes the newest. */
-	media_srtp_forget(p.rx, SSRC);
-	media_srtp_forget(p.rx, SSRC + MEDIA_SRTP_GONE_MAX);
+	assert_int_equal(taken, MEDIA_SRTP_SOURCES_MAX - 1);
 	assert_int_equal(got(p.rx, &first, false), EALREADY);
-	for (uint32_t i = 0; i < MEDIA_SRTP_GONE_MAX - 1; i++)
-		media_srtp_forget(p.rx, 5000 + i);
-	assert_int_equal(got(p.rx, &first, false), 0);
+	/* The stream goes on; whoever has been silent makes room, it alone. */
+	clock_step_us(MEDIA_SRTP_QUIET_US - 1);
+	sent(p.tx, &k, SSRC, 8);
+	assert_int_equal(got(p.rx, &k, false), 0);
+	sent(p.tx, &k, 9000, 7);
+	assert_int_equal(got(p.rx, &k, false), E_LIMIT);
+	clock_step_us(1);
+	for (uint32_t i = 0; i < MANY; i++) {
+		sent_report(&c, &k, 9000 + i);
+		assert_int_equal(got(p.rx, &k, true),
+		    i < MEDIA_SRTP_SOURCES_MAX - 1 ? 0 : E_LIMIT);
+	}
+	assert_int_equal(got(p.rx, &first, false), EALREADY);
+	/* What has made room is new when it comes again. */
+	sent(p.tx, &k, 5001, 8);
+	assert_int_equal(got(p.rx, &k, false), E_LIMIT);
+	clock_step_us(MEDIA_SRTP_QUIET_US);
+	assert_int_equal(got(p.rx, &k, false), 0);
+	clock_real();
 	pair_close(&p);
 }
 
@@ -662,7 +699,7 @@ main(void)
 		T(numbers_roll_over_many_times),
 		T(the_turn_has_to_be_known),
 		T(each_source_has_its_own_numbers),
-		T(old_sources_are_forgotten_in_the_end),
+		T(sources_are_bounded),
 		T(it_is_prepared_in_the_worker),
 	};
 
