@@ -156,6 +156,7 @@ struct sip_msg {
 	struct slice from_uri, to_uri;
 	uint32_t cseq;
 	int max_forwards; /* -1: none */
+	uint64_t flow;    /* it came by this one; 0: an unknown UDP peer */
 	struct slice body;
 	size_t num_hdrs;
 	struct sip_hdr hdrs[];
@@ -464,10 +465,17 @@ struct sip_auth {
 	struct sip_chal c[2];
 };
 void sip_auth_clear(struct sip_auth *a);
+/* Which challenges are answered; `why` is filled in when none is. */
+struct sip_auth_rule {
+	bool allow_md5, any_realm;
+	size_t num_realms;
+	const char *realms[4]; /* borrowed */
+	char why[96];          /* a plain sentence, escaped */
+};
 /* sip_auth_take reads the challenges of a 401 or 407; E_SIP_AUTH if none can
  * be used or the last answer was refused. */
 MUST_CHECK int sip_auth_take(
-    struct sip_auth *a, const struct sip_msg *rsp, bool allow_md5);
+    struct sip_auth *a, const struct sip_msg *rsp, struct sip_auth_rule *rule);
 void sip_auth_ok(struct sip_auth *a); /* the server accepted us */
 /* sip_auth_write appends what the challenges so far ask for. */
 MUST_CHECK int sip_auth_write(struct sip_auth *a, struct buf *b,
@@ -533,7 +541,10 @@ const char *sip_reg_routes(const struct sip_reg *r);
 const char *sip_reg_from(const struct sip_reg *r);
 const char *sip_reg_domain(const struct sip_reg *r);
 bool sip_reg_sips(const struct sip_reg *r);
-bool sip_reg_allow_md5(const struct sip_reg *r);
+/* sip_reg_auth_rule: which challenges to answer in a dialog; `ours`: one that
+ * we began. */
+void sip_reg_auth_rule(
+    const struct sip_reg *r, bool ours, struct sip_auth_rule *out);
 void sip_reg_cred(const struct sip_reg *r, struct sip_cred *out);
 /* sip_reg_end_all: the stack ends. */
 void sip_reg_end_all(struct sip_stack *s);
@@ -647,9 +658,10 @@ MUST_CHECK int sip_call_request(
 MUST_CHECK int sip_call_send_ack(struct sip_call *c, struct slice sdp);
 /* sip_call_send_bye sends BYE; the end is told when it is answered. */
 void sip_call_send_bye(struct sip_call *c);
-/* sip_call_challenged takes a 401 or 407: 0 if it is worth another try. */
+/* sip_call_challenged takes a 401 or 407: 0 if it is worth another try, else
+ * `rule->why` says why not. */
 MUST_CHECK int sip_call_challenged(
-    struct sip_call *c, const struct sip_msg *rsp);
+    struct sip_call *c, const struct sip_msg *rsp, struct sip_auth_rule *rule);
 struct sip_auth *sip_call_auth(struct sip_call *c, struct sip_cred *cred);
 /* sip_call_answer_req answers c->req, which is gone then. */
 MUST_CHECK int sip_call_answer_req(

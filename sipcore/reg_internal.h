@@ -45,6 +45,11 @@ struct sip_reg {
 	struct timer timer;
 	struct deferred later;
 	struct sip_auth auth;
+	/* What the server asked for when it last accepted us: 401, 407. */
+	struct {
+		char *realm; /* owned; NULL: it did not ask */
+		enum tls_hash_alg alg;
+	} known[2];
 	char call_id[SIPC_CALL_ID_LEN + 1], tag[SIPC_TAG_LEN + 1];
 	uint32_t cseq;
 	char contact[256];     /* URI as last sent */

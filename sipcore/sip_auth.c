@@ -30,6 +30,8 @@ static const struct {
 };
 enum { NUM_ALGS = sizeof(algs) / sizeof(algs[0]) };
 
+static const char no_alg[] = "The server offers no digest algorithm we may use";
+
 const char *
 sip_alg_name(enum tls_hash_alg alg)
 {
@@ -229,13 +231,66 @@ rank(enum tls_hash_alg alg, bool allow_md5)
 	return i < NUM_ALGS && (allow_md5 || alg != TLS_MD5) ? i : NUM_ALGS;
 }
 
+/* Says why a challenge is not answered. */
+static int
+refuse(struct sip_auth_rule *rule, const char *why)
+{
+	if (rule->why[0] == '\0')
+		ignore_err(str_copy(rule->why, sizeof(rule->why), why),
+		    "a sentence may be cut");
+	return E_SIP_AUTH;
+}
+
+/* May we show in `realm` (in quotes or not) that we know the password?  A
+ * digest is food for a dictionary: nobody else gets one. */
+static int
+realm_judge(struct sip_auth_rule *rule, const char *realm)
+{
+	char *plain, why[sizeof(rule->why)];
+	bool ok = rule->any_realm;
+
+	if (ok)
+		return 0;
+	if ((plain = unquote(realm)) == NULL)
+		return ENOMEM;
+	for (size_t i = 0; i < rule->num_realms; i++)
+		ok |= slice_case_is(slice_of(plain), rule->realms[i]);
+	(void)snprintf(why, sizeof(why),
+	    "The challenge is for realm %.40s, not for the account's",
+	    esc(plain));
+	free(plain);
+	return ok ? 0 : refuse(rule, why);
+}
+
+/* Reads the algorithm of a challenge and says whether we may use it. */
+static int
+alg_judge(struct sip_auth_rule *rule, const char *text, enum tls_hash_alg *alg,
+    bool *sess)
+{
+	char *name;
+	int err = 0;
+
+	*alg = TLS_MD5; /* RFC 7616 3.3: where none is named */
+	*sess = false;
+	if (text != NULL) {
+		if ((name = unquote(text)) == NULL)
+			return ENOMEM;
+		err = sip_alg_parse(name, alg, sess);
+		free(name);
+	}
+	if (err == 0 && rank(*alg, rule->allow_md5) < NUM_ALGS)
+		return 0;
+	return refuse(rule, no_alg);
+}
+
 /* Judges one field; a better one than `*best` replaces it. */
 static int
-chal_try(struct sip_chal *best, const char *value, bool allow_md5, bool *stale)
+chal_try(struct sip_chal *best, const char *value, struct sip_auth_rule *rule,
+    bool *stale)
 {
 	osip_www_authenticate_t *w = NULL;
-	enum tls_hash_alg alg = TLS_MD5;
-	bool sess = false;
+	enum tls_hash_alg alg;
+	bool sess, md5 = rule->allow_md5;
 	struct sip_chal c = { .set = false };
 	int err;
 
@@ -246,16 +301,11 @@ chal_try(struct sip_chal *best, const char *value, bool allow_md5, bool *stale)
 	    (w->auth_type == NULL || w->realm == NULL || w->nonce == NULL ||
 		!slice_case_is(slice_of(w->auth_type), "Digest")))
 		err = E_SIP_AUTH;
-	if (err == 0 && w->algorithm != NULL) {
-		char *name = unquote(w->algorithm);
-
-		err = name != NULL ? sip_alg_parse(name, &alg, &sess) : ENOMEM;
-		free(name);
-	}
-	if (err == 0 && rank(alg, allow_md5) == NUM_ALGS)
-		err = E_SIP_AUTH;
-	if (err == 0 &&
-	    (!best->set || rank(alg, allow_md5) < rank(best->alg, allow_md5)) &&
+	if (err == 0)
+		err = realm_judge(rule, w->realm);
+	if (err == 0)
+		err = alg_judge(rule, w->algorithm, &alg, &sess);
+	if (err == 0 && (!best->set || rank(alg, md5) < rank(best->alg, md5)) &&
 	    (err = chal_set(&c, w, alg, sess)) == 0) {
 		chal_clear(best);
 		*best = c;
@@ -266,7 +316,8 @@ chal_try(struct sip_chal *best, const char *value, bool allow_md5, bool *stale)
 }
 
 int
-sip_auth_take(struct sip_auth *a, const struct sip_msg *rsp, bool allow_md5)
+sip_auth_take(
+    struct sip_auth *a, const struct sip_msg *rsp, struct sip_auth_rule *rule)
 {
 	bool proxy = rsp->code == 407, stale = false;
 	struct sip_chal best = { .set = false }, *old = &a->c[proxy];
@@ -274,22 +325,24 @@ sip_auth_take(struct sip_auth *a, const struct sip_msg *rsp, bool allow_md5)
 	const char *v;
 	int err;
 
+	rule->why[0] = '\0';
 	for (size_t i = 0;
 	     (v = sip_msg_get(
 		  rsp, proxy ? SIPH_PROXY_AUTH : SIPH_WWW_AUTH, i)) != NULL;
 	     i++) {
-		if ((err = chal_try(&best, v, allow_md5, &stale)) != 0) {
+		if ((err = chal_try(&best, v, rule, &stale)) != 0) {
 			chal_clear(&best);
 			return err;
 		}
 	}
 	if (!best.set)
-		return E_SIP_AUTH;
+		return refuse(rule, no_alg);
+	rule->why[0] = '\0'; /* of a lesser one */
 	/* Answered already and still no: unless only the nonce was old, the
 	 * credentials are wrong, whatever new nonce comes with the refusal. */
 	if ((round > 0 && !stale) || round >= ROUNDS_MAX) {
 		chal_clear(&best);
-		return E_SIP_AUTH;
+		return refuse(rule, "The server refused user name or password");
 	}
 	chal_clear(old);
 	*old = best;

@@ -341,14 +341,42 @@ sip_call_auth(struct sip_call *c, struct sip_cred *cred)
 	return c->auth;
 }
 
-int
-sip_call_challenged(struct sip_call *c, const struct sip_msg *rsp)
+/* Takes the challenge if it is the account's server who asks. */
+static int
+challenge_take(
+    struct sip_call *c, const struct sip_msg *rsp, struct sip_auth_rule *rule)
 {
+	const struct sip_flow *f = c->reg != NULL ? sip_reg_flow(c->reg) : NULL;
+	const char *why = NULL;
+
 	if (c->reg == NULL)
-		return E_SIP_AUTH; /* no credentials to show to a stranger */
+		why = "The peer wants a password; the call has no account";
+	else if (f == NULL || f->id != rsp->flow)
+		why = "Not the account's server wants a password";
+	if (why != NULL) {
+		(void)snprintf(rule->why, sizeof(rule->why), "%s", why);
+		return E_SIP_AUTH;
+	}
+	sip_reg_auth_rule(c->reg, !c->incoming, rule);
 	if (c->auth == NULL && (c->auth = calloc(1, sizeof(*c->auth))) == NULL)
 		return ENOMEM;
-	return sip_auth_take(c->auth, rsp, sip_reg_allow_md5(c->reg));
+	return sip_auth_take(c->auth, rsp, rule);
+}
+
+int
+sip_call_challenged(
+    struct sip_call *c, const struct sip_msg *rsp, struct sip_auth_rule *rule)
+{
+	int err = challenge_take(c, rsp, rule);
+
+	if (err == 0)
+		return 0;
+	if (err != E_SIP_AUTH)
+		(void)snprintf(
+		    rule->why, sizeof(rule->why), "%s", err_str(err));
+	log_warn(LOGC_SIP, rsp->flow, "%s: %d not answered reason=%s",
+	    esc(rsp->method), rsp->code, rule->why);
+	return err;
 }
 
 int
@@ -415,13 +443,22 @@ on_bye_answer(struct sip_msg **rsp, int err, void *arg)
 {
 	struct sip_call *c = arg;
 	const struct sip_msg *m = *rsp;
+	struct sip_auth_rule rule;
 
 	(void)err;
 	if (m != NULL && m->code < 200)
 		return;
-	if (m != NULL && (m->code == 401 || m->code == 407) &&
-	    sip_call_challenged(c, m) == 0 && bye_send(c) == 0)
-		return;
+	if (m != NULL && (m->code == 401 || m->code == 407)) {
+		if (sip_call_challenged(c, m, &rule) == 0) {
+			if (bye_send(c) == 0)
+				return;
+		} else if (c->end_err == 0) {
+			/* It ends here; perhaps not for the peer. */
+			ignore_err(
+			    str_copy(c->reason, sizeof(c->reason), rule.why),
+			    "a sentence may be cut");
+		}
+	}
 	c->state = SIP_C_OVER;
 	sip_call_over(c);
 }

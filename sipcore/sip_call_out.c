@@ -300,6 +300,7 @@ on_refused(struct sip_call *c, const struct sip_msg *m)
 {
 	struct sip_call_setup *u = c->setup;
 	int err = sip_err_of_code(m->code);
+	struct sip_auth_rule rule;
 	char reason[96];
 
 	if (c->state == SIP_C_CANCELLING) {
@@ -308,10 +309,13 @@ on_refused(struct sip_call *c, const struct sip_msg *m)
 		fail(c, m->code, 0, false, "hung up");
 		return;
 	}
-	if ((m->code == 401 || m->code == 407) &&
-	    sip_call_challenged(c, m) == 0 &&
-	    (err = sip_call_send_invite(c)) == 0)
+	if (m->code == 401 || m->code == 407) {
+		if (sip_call_challenged(c, m, &rule) != 0)
+			fail(c, m->code, err, true, rule.why);
+		else if ((err = sip_call_send_invite(c)) != 0)
+			fail(c, m->code, err, false, err_str(err));
 		return;
+	}
 	if (m->code == 503 && u->next < u->num_targets) {
 		u->last_code = m->code;
 		sip_call_next_target(c, E_SIP_REFUSED); /* RFC 3263 4.3 */

@@ -207,6 +207,7 @@ on_answer(struct sip_msg **rsp, int err, void *arg)
 	struct sip_call *c = arg;
 	const struct sip_msg *m = *rsp;
 	bool update = m != NULL && sip_msg_is(m, "UPDATE");
+	struct sip_auth_rule rule;
 
 	if (m == NULL && err == ETIMEDOUT) {
 		on_dead(c, 408);
@@ -216,9 +217,10 @@ on_answer(struct sip_msg **rsp, int err, void *arg)
 		return;
 	} else if (m->code < 300) {
 		on_accepted(c, rsp);
-	} else if ((m->code == 401 || m->code == 407) &&
-	    sip_call_challenged(c, m) == 0) {
-		if ((update ? sip_call_refresh(c) : offer_send(c)) != 0)
+	} else if (m->code == 401 || m->code == 407) {
+		if (sip_call_challenged(c, m, &rule) != 0)
+			offer_end(c, m->code, rule.why, none);
+		else if ((update ? sip_call_refresh(c) : offer_send(c)) != 0)
 			offer_end(c, m->code, esc(m->reason), none);
 	} else if (m->code == 408 || m->code == 481) {
 		on_dead(c, m->code);

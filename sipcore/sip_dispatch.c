@@ -349,6 +349,7 @@ sip_dispatch(struct sip_stack *s, const struct sip_src *src, struct sip_msg *m)
 {
 	struct sip_src at = *src;
 
+	m->flow = src->flow != NULL ? src->flow->id : 0;
 	if (!m->is_req) {
 		if (!sip_ctxn_input(s, src, &m))
 			log_debug(LOGC_SIP, 0, "response to nothing code=%d",

@@ -40,6 +40,8 @@ reg_free(struct sip_reg *r)
 	timer_stop(&r->timer);
 	loop_undefer(&r->later);
 	sip_auth_clear(&r->auth);
+	free(r->known[0].realm);
+	free(r->known[1].realm);
 	free(r->user);
 	free(r->domain);
 	free(r->host);
@@ -384,6 +386,22 @@ on_later(void *arg)
 		begin(r);
 }
 
+/* Keeps what the server asked for: calls answer nobody else. */
+static void
+known_keep(struct sip_reg *r)
+{
+	const struct sip_chal *c = r->auth.c;
+	char *realm;
+
+	for (int i = 0; i < 2; i++) {
+		if (!c[i].set || (realm = strdup(c[i].realm)) == NULL)
+			continue;
+		free(r->known[i].realm);
+		r->known[i].realm = realm;
+		r->known[i].alg = c[i].alg;
+	}
+}
+
 void
 reg_ok(struct sip_reg *r, unsigned int granted_s)
 {
@@ -403,6 +421,7 @@ reg_ok(struct sip_reg *r, unsigned int granted_s)
 	r->fails[REG_FAIL_TLS] = r->fails[REG_FAIL_REFUSED] = 0;
 	reason_set(r, 0, "");
 	sip_auth_ok(&r->auth);
+	known_keep(r);
 	free(r->kept);
 	r->kept = NULL;
 	if (!r->trusted) {

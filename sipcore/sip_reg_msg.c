@@ -229,19 +229,14 @@ on_registered(struct sip_reg *r, const struct sip_msg *m)
 static void
 on_challenge(struct sip_reg *r, const struct sip_msg *m)
 {
-	int err = sip_auth_take(&r->auth, m, r->allow_md5);
+	struct sip_auth_rule rule = { .allow_md5 = r->allow_md5,
+		.any_realm = true };
+	int err = sip_auth_take(&r->auth, m, &rule);
 
 	if (err == 0)
 		err = reg_send(r);
-	if (err == 0)
-		return;
-	if (err == E_SIP_AUTH && r->auth.c[m->code == 407].round == 0)
-		reg_fail(r, err,
-		    "The server offers no digest algorithm we may use", 0);
-	else if (err == E_SIP_AUTH)
-		reg_fail(r, err, "The server refused user name or password", 0);
-	else
-		reg_fail(r, err, NULL, 0);
+	if (err != 0)
+		reg_fail(r, err, err == E_SIP_AUTH ? rule.why : NULL, 0);
 }
 
 /* 423: RFC 3261 10.2.8. */
@@ -380,10 +375,28 @@ sip_reg_sips(const struct sip_reg *r)
 	return r->sips;
 }
 
-bool
-sip_reg_allow_md5(const struct sip_reg *r)
+void
+sip_reg_auth_rule(const struct sip_reg *r, bool ours, struct sip_auth_rule *out)
 {
-	return r->allow_md5;
+	size_t n = 0;
+
+	memset(out, 0, sizeof(*out));
+	out->allow_md5 = r->allow_md5;
+	for (int i = 0; i < 2; i++) {
+		if (r->known[i].realm == NULL)
+			continue;
+		out->realms[n++] = r->known[i].realm;
+		/* Who can do better is not asked for less.  The two of the
+		 * SHA-2 family are equals. */
+		out->allow_md5 &= r->known[i].alg == TLS_MD5;
+	}
+	/* A proxy may ask in the name of the domain for calls, whatever
+	 * the registrar calls itself. */
+	if (ours) {
+		out->realms[n++] = r->domain;
+		out->realms[n++] = r->host;
+	}
+	out->num_realms = n;
 }
 
 void

@@ -21,9 +21,11 @@ on_reg(const struct sip_reg_status *st, void *arg)
 	*state = st->state;
 }
 
-/* Registers A with the peer; returns the port A sends from. */
+/* Registers A with the peer, who asks for a password with `ask` if that is not
+ * NULL; returns the port A sends from. */
 static uint16_t
-register_a(struct fix *f, struct sip_reg **reg, enum sip_reg_state *state)
+register_asked(struct fix *f, struct sip_reg **reg, enum sip_reg_state *state,
+    const char *ask)
 {
 	char at[ADDR_STR_MAX];
 	struct sip_reg_conf c = { .user = "bob",
@@ -31,6 +33,7 @@ register_a(struct fix *f, struct sip_reg **reg, enum sip_reg_state *state)
 		.obproxy = at,
 		.password = "secret",
 		.transport = SIPC_UDP,
+		.allow_md5 = true,
 		.expires_s = 3600 };
 	uint16_t port = f->a.ports[SIPC_UDP];
 
@@ -38,12 +41,47 @@ register_a(struct fix *f, struct sip_reg **reg, enum sip_reg_state *state)
 	assert_int_equal(sip_reg_start(reg, f->a.s, &c, on_reg, state), 0);
 	pass(&f->w, 10);
 	heard(&f->p, 0, "REGISTER sip:example.test SIP/2.0\r\n");
-	peer_answers(&f->p, port, f->p.msg[0], 200, "rt",
+	if (ask != NULL) {
+		peer_answers(&f->p, port, f->p.msg[0], 401, "rt", ask);
+		pass(&f->w, 10);
+	}
+	peer_answers(&f->p, port, f->p.msg[f->p.n - 1], 200, "rt",
 	    "Service-Route: <sip:sr.example.test;lr>\r\nExpires: 600\r\n");
 	pass(&f->w, 10);
 	assert_int_equal(*state, SIP_REG_OK);
 	peer_forget(&f->p);
 	return port;
+}
+
+static uint16_t
+register_a(struct fix *f, struct sip_reg **reg, enum sip_reg_state *state)
+{
+	return register_asked(f, reg, state, NULL);
+}
+
+/* The peer calls A over the registered flow; the tag of A's 200 goes to
+ * `tag`. */
+static void
+peer_calls_a(struct fix *f, uint16_t port, char *tag, size_t size)
+{
+	static const char uri[] = "sip:x@127.0.0.1";
+	char *req = peer_request(&f->p, "INVITE", "i", "in", "",
+	    "Content-Type: application/sdp\r\n"
+	    "Content-Length: 5\r\n\r\noffer");
+
+	f->a.answer = 200;
+	memcpy(strstr(req, uri), "sip:bob@127.0.0", sizeof(uri) - 1);
+	peer_says(&f->p, port, req);
+	free(req);
+	pass(&f->w, 10);
+	heard(&f->p, 0, "SIP/2.0 200 ");
+	to_tag_of(f->p.msg[0], tag, size);
+	req = peer_request(&f->p, "ACK", "a", "in", tag, "");
+	peer_says(&f->p, port, req);
+	free(req);
+	pass(&f->w, 10);
+	event_is(&f->a, 0, SIP_CALL_CONFIRMED, 0, "");
+	peer_forget(&f->p);
 }
 
 static void
@@ -71,19 +109,20 @@ calls_take_route_identity_and_credentials_of_the_account(void **state)
 	assert_non_null(strstr(f.p.msg[0], ";lr>\r\nRoute: "));
 	assert_null(strstr(f.p.msg[0], "Authorization"));
 	peer_answers(&f.p, port, f.p.msg[0], 407, "t1",
-	    "Proxy-Authenticate: Digest realm=\"r\",nonce=\"n\","
+	    "Proxy-Authenticate: Digest realm=\"example.test\",nonce=\"n\","
 	    "algorithm=SHA-256,qop=\"auth\"\r\n");
 	pass(&f.w, 10);
 	heard(&f.p, 1, "ACK ");
 	heard(&f.p, 2, "INVITE ");
 	assert_non_null(strstr(f.p.msg[2],
-	    "Proxy-Authorization: Digest username=\"bob\",realm=\"r\""));
+	    "Proxy-Authorization: Digest "
+	    "username=\"bob\",realm=\"example.test\""));
 	assert_non_null(strstr(f.p.msg[2], "CSeq: 2 INVITE\r\n"));
 	second = strdup(f.p.msg[2]);
 	peer_forget(&f.p);
 	/* refused again: the password is wrong, no third try */
 	peer_answers(&f.p, port, second, 407, "t2",
-	    "Proxy-Authenticate: Digest realm=\"r\",nonce=\"n2\","
+	    "Proxy-Authenticate: Digest realm=\"example.test\",nonce=\"n2\","
 	    "algorithm=SHA-256,qop=\"auth\"\r\n");
 	pass(&f.w, 10);
 	heard(&f.p, 0, "ACK ");
@@ -92,6 +131,104 @@ calls_take_route_identity_and_credentials_of_the_account(void **state)
 	free(second);
 	sip_reg_stop(&reg);
 	fix_close(&f);
+}
+
+#define ASK(realm, alg)                                                        \
+	"-Authenticate: Digest realm=\"" realm "\",nonce=\"n\",algorithm=" alg \
+	"\r\n"
+
+/* A digest of the password goes to the account's server alone. */
+static void
+challenges_of_others_are_not_answered(void **state)
+{
+	static const struct {
+		const char *why, *reg, *ask;
+		bool incoming, stranger, answered;
+		const char *says;
+	} v[] = {
+		{ "the registrar's realm", "WWW" ASK("reg", "SHA-256"),
+		    "Proxy" ASK("reg", "SHA-256"), false, false, true, "" },
+		{ "the domain", "WWW" ASK("reg", "SHA-256"),
+		    "Proxy" ASK("EXAMPLE.test", "SHA-256"), false, false, true,
+		    "" },
+		{ "the domain, where REGISTER was not asked", NULL,
+		    "Proxy" ASK("example.test", "MD5"), false, false, true,
+		    "" },
+		{ "another realm", "WWW" ASK("reg", "SHA-256"),
+		    "Proxy" ASK("evil", "SHA-256"), false, false, false,
+		    "The challenge is for realm evil, not for the account's" },
+		{ "another realm, where REGISTER was not asked", NULL,
+		    "Proxy" ASK("evil", "SHA-256"), false, false, false,
+		    "The challenge is for realm evil, not for the account's" },
+		{ "less than at REGISTER", "WWW" ASK("reg", "SHA-256"),
+		    "Proxy" ASK("reg", "MD5"), false, false, false,
+		    "The server offers no digest algorithm we may use" },
+		{ "MD5 as at REGISTER", "WWW" ASK("reg", "MD5"),
+		    "Proxy" ASK("reg", "MD5"), false, false, true, "" },
+		{ "a stranger", "WWW" ASK("reg", "SHA-256"),
+		    "Proxy" ASK("reg", "SHA-256"), false, true, false,
+		    "Not the account's server wants a password" },
+		{ "in: the registrar's realm", "WWW" ASK("reg", "SHA-256"),
+		    "Proxy" ASK("reg", "SHA-256"), true, false, true, "" },
+		{ "in: the domain", "WWW" ASK("reg", "SHA-256"),
+		    "Proxy" ASK("example.test", "SHA-256"), true, false, false,
+		    "The challenge is for realm example.test, not for the "
+		    "account's" },
+		{ "in: never asked", NULL,
+		    "Proxy" ASK("example.test", "SHA-256"), true, false, false,
+		    "The challenge is for realm example.test, not for the "
+		    "account's" },
+		{ "in: evil and weak", "WWW" ASK("reg", "SHA-256"),
+		    "Proxy" ASK("evil", "MD5"), true, false, false,
+		    "The challenge is for realm evil, not for the account's" },
+		{ "in: a stranger", "WWW" ASK("reg", "SHA-256"),
+		    "Proxy" ASK("reg", "SHA-256"), true, true, false,
+		    "Not the account's server wants a password" },
+	};
+	struct fix f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct sip_call_conf c = { .to = "4711",
+			.sdp = slice_of("offer") };
+		enum sip_reg_state st = SIP_REG_GONE;
+		struct sip_reg *reg = NULL;
+		struct peer other;
+		uint16_t port;
+		char tag[64];
+		bool shown = false;
+
+		fix_open(&f);
+		peer_open(&other, &f.w, "127.0.0.1");
+		port = register_asked(&f, &reg, &st, v[i].reg);
+		if (v[i].incoming) {
+			peer_calls_a(&f, port, tag, sizeof(tag));
+			sip_call_hangup(f.a.call, 0);
+		} else {
+			c.reg = reg;
+			assert_int_equal(sip_call_invite(&f.a.call, f.a.s, &c,
+					     on_call_event, &f.a),
+			    0);
+		}
+		pass(&f.w, 10);
+		heard(&f.p, 0, v[i].incoming ? "BYE " : "INVITE ");
+		peer_answers(v[i].stranger ? &other : &f.p, port, f.p.msg[0],
+		    407, "t", v[i].ask);
+		pass(&f.w, 10);
+		for (size_t k = 0; k < f.p.n; k++)
+			shown |= strstr(f.p.msg[k], "Authorization") != NULL;
+		if (shown != v[i].answered)
+			fail_msg("%s: %s", v[i].why, shown ? "shown" : "not");
+		if (!v[i].answered) {
+			ended(&f.a, v[i].incoming ? 0 : 407,
+			    v[i].incoming ? 0 : E_SIP_AUTH, !v[i].incoming);
+			assert_string_equal(f.a.e[f.a.n - 1].reason, v[i].says);
+		}
+		sip_call_free(&f.a.call);
+		sip_reg_stop(&reg);
+		peer_close(&other);
+		fix_close(&f);
+	}
 }
 
 static void
@@ -295,6 +432,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    calls_take_route_identity_and_credentials_of_the_account),
+		cmocka_unit_test(challenges_of_others_are_not_answered),
 		cmocka_unit_test(only_the_registrar_may_call_an_account),
 		cmocka_unit_test(unregistered_accounts_place_no_calls),
 		cmocka_unit_test(

@@ -112,9 +112,11 @@ refusal(const char *fields)
 static int
 take(struct sip_auth *a, const char *fields, bool md5)
 {
+	struct sip_auth_rule rule = { .allow_md5 = md5, .any_realm = true };
 	struct sip_msg *m = refusal(fields);
-	int err = sip_auth_take(a, m, md5);
+	int err = sip_auth_take(a, m, &rule);
 
+	assert_int_equal(err == 0, rule.why[0] == '\0');
 	sip_msg_free(m);
 	return err;
 }
@@ -159,6 +161,45 @@ best_challenge_is_chosen(void **state)
 		if (err != v[i].err || strcmp(sip_auth_alg(&a), v[i].alg) != 0)
 			fail_msg("%s: %d %s", v[i].why, err, sip_auth_alg(&a));
 		sip_auth_clear(&a);
+	}
+}
+
+static void
+only_known_realms_are_answered(void **state)
+{
+	static const struct {
+		const char *why, *fields;
+		int err;
+		const char *alg, *says;
+	} v[] = {
+		{ "known", W "\r\n", 0, "MD5", "" },
+		{ "in other letters",
+		    "WWW-Authenticate: Digest realm=\"R\",nonce=\"n\"\r\n", 0,
+		    "MD5", "" },
+		{ "unknown",
+		    "WWW-Authenticate: Digest realm=\"r2\",nonce=\"n\"\r\n",
+		    E_SIP_AUTH, "",
+		    "The challenge is for realm r2, not for the account's" },
+		{ "the better one is unknown",
+		    "WWW-Authenticate: Digest realm=\"r2\",nonce=\"n\","
+		    "algorithm=SHA-256\r\n" W "\r\n",
+		    0, "MD5", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct sip_auth_rule rule = { .allow_md5 = true,
+			.num_realms = 2,
+			.realms = { "other", "r" } };
+		struct sip_msg *m = refusal(v[i].fields);
+		struct sip_auth a = { 0 };
+		int err = sip_auth_take(&a, m, &rule);
+
+		if (err != v[i].err || strcmp(sip_auth_alg(&a), v[i].alg) != 0)
+			fail_msg("%s: %d %s", v[i].why, err, sip_auth_alg(&a));
+		assert_string_equal(rule.why, v[i].says);
+		sip_auth_clear(&a);
+		sip_msg_free(m);
 	}
 }
 
@@ -243,6 +284,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors_of_rfc_7616_come_out),
 		cmocka_unit_test(best_challenge_is_chosen),
+		cmocka_unit_test(only_known_realms_are_answered),
 		cmocka_unit_test(nonces_are_counted),
 		cmocka_unit_test(refused_credentials_are_not_tried_for_ever),
 		cmocka_unit_test(

@@ -12,6 +12,7 @@ struct event {
 	int code, err;
 	bool by_peer;
 	char sdp[32];
+	char reason[96];
 };
 
 /* What a party does with a call besides noting events. */
@@ -50,6 +51,7 @@ on_call_event(const struct sip_call_info *info, void *arg)
 	e->err = info->err;
 	e->by_peer = info->by_peer;
 	assert_non_null(info->reason);
+	ignore_err(str_copy(e->reason, sizeof(e->reason), info->reason), "cut");
 	ignore_err(str_copy_slice(e->sdp, sizeof(e->sdp), info->sdp), "cut");
 	if (info->event == SIP_CALL_ENDED)
 		assert_null(p->call);
