@@ -115,7 +115,6 @@ const char *store_effective(const struct prov_store *s, const char *name,
 /* entry_block says why an entry of a layer is not in force; NULL: it is. */
 const char *entry_block(
     const struct prov_store *s, enum prov_layer l, const struct entry *e);
-bool entry_weakens(const struct entry *e);
 /* store_staged: how many settings the i-th staged file has. */
 size_t store_staged(const struct prov_store *s, size_t i);
 void store_judge(struct prov_store *s); /* after any change: prov.weaken */

@@ -37,13 +37,15 @@ enum {
 };
 
 #define KEY(n, t, d, r, u, s, f, sec, l, a, h) \
-	{ n, PROV_T_##t, d, r, u, s, f, S_##sec, l, a, h },
+	{ n, PROV_T_##t, d, r, u, s, f, S_##sec, l, a, h, "" },
+#define GUARD(n, t, d, r, u, s, f, w, sec, l, a, h) \
+	{ n, PROV_T_##t, d, r, u, s, f, S_##sec, l, a, h, w },
 #define FAM(n, t, d, r, u, s, f, sec, l, h)                                  \
 	{ n, PROV_T_##t, d, r, u, s, (f) | PROV_F_LATER | PROV_F_WARN_RANGE, \
-		S_##sec, l, "", "On the device family: " h },
+		S_##sec, l, "", "On the device family: " h, "" },
 #define NA(n, d, f, sec, h)                                                   \
 	{ n, PROV_T_STR, d, "", "", PROV_S_LIVE, (f) | PROV_F_NA, S_##sec, n, \
-		"", "On the device family: " h },
+		"", "On the device family: " h, "" },
 
 static const struct prov_key keys[] = {
 #include "keys.def"
@@ -210,6 +212,22 @@ size_t
 key_pos(const struct prov_key *k)
 {
 	return (size_t)(k - keys);
+}
+
+bool
+prov_key_weakens(const struct prov_key *k, const char *value)
+{
+	struct slice rest = slice_of(k->weaker), word;
+	bool more;
+
+	if (value[0] == '\0' || rest.n == 0)
+		return false; /* the default is the safe value */
+	do {
+		more = slice_cut(rest, '|', &word, &rest);
+		if (slice_is(word, "*") || slice_is(word, value))
+			return true;
+	} while (more);
+	return false;
 }
 
 const char *

@@ -31,30 +31,6 @@ is_provisioned(enum prov_layer l)
 	return l == PROV_MODEL || l == PROV_DEVICE || l == PROV_INCREMENTAL;
 }
 
-/* ends_with tells whether a name has that tail. */
-static bool
-ends_with(const char *name, const char *tail)
-{
-	size_t n = strlen(name), t = strlen(tail);
-
-	return n >= t && strcmp(name + n - t, tail) == 0;
-}
-
-bool
-entry_weakens(const struct entry *e)
-{
-	if (e->value[0] == '\0')
-		return false; /* the default is the safe value */
-	if (ends_with(e->name, ".tls.verify") ||
-	    ends_with(e->name, ".tls.force"))
-		return strcmp(e->value, "0") == 0;
-	if (ends_with(e->name, ".tls.min") || ends_with(e->name, ".tls.max"))
-		return strcmp(e->value, "1.2") < 0;
-	if (strcmp(e->name, "prov.download.method") == 0)
-		return strcmp(e->value, "https") != 0;
-	return false;
-}
-
 const char *
 entry_block(
     const struct prov_store *s, enum prov_layer l, const struct entry *e)
@@ -63,7 +39,7 @@ entry_block(
 		return NULL;
 	if (e->k->flags & PROV_F_LOCAL)
 		return "can only be set locally";
-	if (!s->weaken && entry_weakens(e))
+	if (!s->weaken && prov_key_weakens(e->k, e->value))
 		return "would weaken security (prov.weaken = 0)";
 	return NULL;
 }

@@ -143,44 +143,97 @@ settings_srtp(const struct app *a, bool on_tls)
 	return MEDIA_SRTP_DISABLED;
 }
 
-/* One row: a setting whose value weakens something, and what it means. */
-struct weak {
-	const char *key, *value, *means;
-};
-
-void
-settings_warnings(const struct app *a, struct jv *out)
+/* Does sip.allow let everybody in?  `any`, or a network of all addresses. */
+static bool
+allows_all(const char *list)
 {
-	static const struct weak rows[] = {
-		{ "sip.tls.verify", "0",
-		    "the registrar's identity is not checked" },
-		{ "sip.u1.tls.verify", "0",
-		    "the registrar's identity is not checked" },
-		{ "prov.tls.verify", "0",
-		    "the provisioning server's identity is not checked" },
-		{ "sip.tls.force", "0", "TLS below 1.2 may be used for SIP" },
-		{ "prov.tls.force", "0",
-		    "TLS below 1.2 may be used for provisioning" },
-		{ "sip.srtp.clear_signalling", "1",
-		    "SRTP keys may travel over signalling in clear" },
-		{ "sip.allow", "any",
-		    "anyone who reaches a SIP port may call" },
-		{ "prov.weaken", "1",
-		    "provisioned files may switch security off" },
-		{ "prov.download.method", "http",
-		    "configuration is fetched in clear" },
-	};
-	char line[256];
+	struct slice rest = slice_of(list), item;
+	bool more;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		if (strcmp(prov_get(a->store, rows[i].key), rows[i].value) != 0)
-			continue;
-		(void)snprintf(line, sizeof(line), "%s = %s: %s", rows[i].key,
-		    rows[i].value, rows[i].means);
-		jv_add(out, jv_str(line));
-	}
+	do {
+		more = slice_cut(rest, ',', &item, &rest);
+		item = slice_trim(item);
+		if (slice_is(item, "any") ||
+		    (item.n > 2 && memcmp(item.p + item.n - 2, "/0", 2) == 0))
+			return true;
+	} while (more);
+	return false;
+}
+
+/* Adds "key = value: what it means". */
+static void
+warn_add(struct jv *out, const char *key, const char *value, const char *means)
+{
+	char line[320];
+
+	(void)snprintf(
+	    line, sizeof(line), "%s = %s: %s", key, esc(value), means);
+	jv_add(out, jv_str(line));
+}
+
+/* Site settings that a provisioned file may choose (SECURITY.md). */
+static void
+warn_site(const struct app *a, struct jv *out)
+{
+	const char *v = prov_get(a->store, "sip.allow");
+
+	if (allows_all(v))
+		warn_add(out, "sip.allow", v,
+		    "anyone who reaches a SIP port may call");
+	if (prov_is_set(a->store, "sip.srtp") &&
+	    settings_srtp(a, true) == MEDIA_SRTP_DISABLED)
+		warn_add(out, "sip.srtp", "disabled", "audio is in clear");
+	if (prov_get_bool(a->store, "sip.srtp.clear_signalling"))
+		warn_add(out, "sip.srtp.clear_signalling", "1",
+		    "SRTP keys may travel over signalling in clear");
+	if (prov_get_bool(a->store, "prov.weaken"))
+		warn_add(out, "prov.weaken", "1",
+		    "provisioned files may switch security off");
 	if (prov_get(a->store, "sip.proxy")[0] != '\0' &&
 	    settings_transport(a) != SIPC_TLS)
 		jv_add(out,
 		    jv_str("sip.transp is not tls: signalling is in clear"));
+}
+
+/* What is lost with a key that its row says can weaken. */
+static const char *
+weak_means(const struct prov_key *k)
+{
+	static const struct {
+		const char *tail, *means;
+	} rows[] = {
+		{ ".tls.verify", "the peer's identity is not checked" },
+		{ ".tls.force", "TLS below 1.2 may be used" },
+		{ ".tls.min", "TLS below 1.2 may be used" },
+		{ ".tls.max", "TLS 1.2 and later are not offered" },
+		{ ".tls.allow", "weak certificates of the peer are accepted" },
+		{ ".tls.cn", "a name outside the list of names counts" },
+		{ ".tls.wildcard", "a certificate may name many hosts" },
+		{ ".tls.profile", "old ciphers may be used" },
+		{ "prov.download.method", "configuration is fetched in clear" },
+	};
+	size_t n = strlen(k->name), t;
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		t = strlen(rows[i].tail);
+		if (n >= t && strcmp(k->name + n - t, rows[i].tail) == 0)
+			return rows[i].means;
+	}
+	return "weaker than the default";
+}
+
+void
+settings_warnings(const struct app *a, struct jv *out)
+{
+	const struct prov_key *k;
+	const char *v;
+
+	for (size_t i = 0; (k = prov_key_at(i)) != NULL; i++) {
+		if (k->weaker[0] == '\0')
+			continue;
+		v = prov_get(a->store, k->name);
+		if (prov_key_weakens(k, v))
+			warn_add(out, k->name, v, weak_means(k));
+	}
+	warn_site(a, out);
 }

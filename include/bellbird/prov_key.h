@@ -50,6 +50,8 @@ struct prov_key {
 	const char *label;   /* form field */
 	const char *alias;   /* on the reference device; "": the same or none */
 	const char *help;    /* one sentence */
+	const char *weaker;  /* values that weaken security: "a|b", "*" any,
+				"" none */
 };
 
 /*
@@ -61,6 +63,10 @@ const struct prov_key *prov_key_find(struct slice name);
 
 /* prov_key_at walks the table, sorted by name; NULL past the end. */
 const struct prov_key *prov_key_at(size_t i);
+
+/* prov_key_weakens tells whether a normalised value of `k` weakens security by
+ * the key's row; an empty one is the default and never does. */
+bool prov_key_weakens(const struct prov_key *k, const char *value);
 
 /* prov_type_name returns "string", "integer", "boolean" ..; never NULL. */
 const char *prov_type_name(enum prov_type t);

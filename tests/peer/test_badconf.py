@@ -164,3 +164,36 @@ def other_things_that_are_no_configuration(t):
     r = e.verb("prov", "run")
     t.ok(r.code == 0 and e.get("sip.u1.dname") == "After",
          "a BOM and CRLF are no fault", r)
+
+
+@bb.test(30)
+def a_slip_does_not_show_the_password(t):
+    """A colon for the equals sign: refused with the place, and the password
+    is neither in the answer nor in the log."""
+    n, e = world(t)
+    n.put("cfg/" + FILE, "sip.u1.dname = After\nsip.u1.pwd: hunter2\n")
+    r = refused(t, e, "a colon", r":2:1\b.*sip\.u1\.pwd")
+    said = r.out + r.err + bb.read(e.proc.log) + str(e.status())
+    t.ok("hunter2" not in said, "the password is shown nowhere",
+         [l for l in said.split("\n") if "hunter2" in l])
+
+
+@bb.test(30)
+def what_a_file_may_weaken(t):
+    """The judgement of peers is out of a file's reach; a site's media and
+    callers are not, but show as warnings."""
+    n, e = world(t)
+    n.put("cfg/" + FILE, GOOD + "sip.tls.allow = sha1,rsa1024\n"
+          "sip.tls.profile = legacy\nsip.u1.tls.cn = 1\n"
+          "sip.srtp = disabled\nsip.allow = 0.0.0.0/0\n")
+    r = e.verb("prov", "run")
+    t.ok(r.code == 0, "the file is applied", r)
+    t.ok(e.get("sip.tls.allow") == "" and e.get("sip.u1.tls.cn") == ""
+         and e.get("sip.tls.profile") == "intermediate",
+         "the judgement of peers stays strict", r)
+    t.ok(r.out.count("would weaken security") == 3, "each is reported", r)
+    warnings = "\n".join(e.status().get("warnings") or [])
+    t.ok(e.get("sip.srtp") == "disabled" and "sip.srtp = disabled" in warnings
+         and "sip.allow = 0.0.0.0/0" in warnings,
+         "what a site may choose is warned of", warnings)
+    t.ok("sip.tls" not in warnings, "what is not in force is not", warnings)

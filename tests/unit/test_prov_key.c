@@ -48,6 +48,48 @@ every_row_is_sound(void **state)
 	assert_null(prov_key_at(n));
 }
 
+/* What a provisioned file may not do is a column of the table. */
+static void
+knows_what_weakens(void **state)
+{
+	static const char *const fields[] = { "verify", "force", "min", "max",
+		"allow", "cn", "wildcard", "profile" };
+	const struct prov_key *k;
+	char out[PROV_VALUE_MAX], why[280], word[32];
+	struct slice rest, w;
+	const char *tls;
+	size_t n = 0;
+
+	(void)state;
+	for (size_t i = 0; (k = prov_key_at(i)) != NULL; i++) {
+		tls = strstr(k->name, ".tls.");
+		for (size_t f = 0; tls != NULL && f < 8; f++)
+			if (strcmp(tls + 5, fields[f]) == 0 &&
+			    k->weaker[0] == '\0')
+				fail_msg("%s does not weaken", k->name);
+		if (k->weaker[0] == '\0')
+			continue;
+		n++;
+		if (prov_key_weakens(k, k->dflt) || prov_key_weakens(k, ""))
+			fail_msg("the default of %s weakens", k->name);
+		/* It is shown in warnings. */
+		assert_false(k->flags & PROV_F_SECRET);
+		for (rest = slice_of(k->weaker); rest.n > 0;) {
+			slice_cut(rest, '|', &w, &rest);
+			if (slice_is(w, "*"))
+				continue;
+			assert_int_equal(
+			    str_copy_slice(word, sizeof(word), w), 0);
+			if (prov_key_check(k, w, out, sizeof(out), why,
+				sizeof(why)) != 0 ||
+			    strcmp(out, word) != 0)
+				fail_msg("%s: %s is no value", k->name, word);
+			assert_true(prov_key_weakens(k, word));
+		}
+	}
+	assert_int_equal(n, 8 * 4 + 1);
+}
+
 /* The user sees "label" in forms: passwords must be known as such. */
 static void
 passwords_are_secret(void **state)
@@ -294,6 +336,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_row_is_sound),
+		cmocka_unit_test(knows_what_weakens),
 		cmocka_unit_test(passwords_are_secret),
 		cmocka_unit_test(finds_names_aliases_and_indexes),
 		cmocka_unit_test(suggests_the_nearest_name),

@@ -335,6 +335,15 @@ provisioning_may_not_weaken(void **state)
 		{ "sip.u1.tls.verify = 0\n", "sip.u1.tls.verify", "", "0" },
 		{ "sip.tls.force = 0\n", "sip.tls.force", "1", "0" },
 		{ "web.tls.min = 1.0\n", "web.tls.min", "1.2", "1.0" },
+		{ "sip.tls.max = 1.1\n", "sip.tls.max", "1.3", "1.1" },
+		{ "sip.tls.allow = sha1, rsa1024, no-eku\n", "sip.tls.allow",
+		    "", "sha1,rsa1024,no-eku" },
+		{ "prov.tls.allow = no-san\n", "prov.tls.allow", "", "no-san" },
+		{ "sip.tls.cn = 1\n", "sip.tls.cn", "0", "1" },
+		{ "sip.u1.tls.wildcard = on\n", "sip.u1.tls.wildcard", "",
+		    "1" },
+		{ "web.tls.profile = LEGACY\n", "web.tls.profile",
+		    "intermediate", "legacy" },
 		{ "prov.download.method = tftp\n", "prov.download.method",
 		    "https", "tftp" },
 	};
@@ -360,6 +369,28 @@ provisioning_may_not_weaken(void **state)
 		assert_string_equal(prov_get(r.s, v[i].key), v[i].safe);
 		room_close(&r);
 	}
+}
+
+/* A site without TLS says so in its files: that is no attack. */
+static void
+provisioning_may_choose_what_a_site_offers(void **state)
+{
+	struct room r;
+
+	(void)state;
+	room_open(&r, NULL);
+	assert_int_equal(store_open(&r), 0);
+	provision(&r,
+	    "sip.transp = udp\nsip.srtp = disabled\nsip.allow = any\n"
+	    "sip.tls.profile = modern\nsip.tls.min = 1.3\n",
+	    "", "", "");
+	assert_int_equal(r.pr.n, 0);
+	is(&r, "sip.transp", "udp", PROV_MODEL);
+	is(&r, "sip.srtp", "disabled", PROV_MODEL);
+	is(&r, "sip.allow", "any", PROV_MODEL);
+	is(&r, "sip.tls.profile", "modern", PROV_MODEL);
+	is(&r, "sip.tls.min", "1.3", PROV_MODEL);
+	room_close(&r);
 }
 
 static void
@@ -662,6 +693,7 @@ main(void)
 		cmocka_unit_test(explain_names_file_and_line),
 		cmocka_unit_test(export_masks_secrets),
 		cmocka_unit_test(provisioning_may_not_weaken),
+		cmocka_unit_test(provisioning_may_choose_what_a_site_offers),
 		cmocka_unit_test(provisioning_may_not_set_local_keys),
 		cmocka_unit_test(a_bad_set_is_refused_whole),
 		cmocka_unit_test(a_damaged_set_falls_back),
