@@ -506,6 +506,7 @@ struct media_neg {
 	uint8_t pts[MEDIA_CODECS_MAX]; /* of conf.codecs, as on the wire */
 	uint8_t dtmf_pts[2];           /* 8000 Hz, the codec's other clock */
 	bool offered;                  /* an offer of ours may be answered */
+	bool offered_secure;           /* it was made in an encrypted call */
 	enum media_proto proto;        /* of our m-line */
 	enum media_dir offered_dir;
 	struct media_crypto cryptos[MEDIA_SUITES_MAX]; /* as offered */
@@ -542,8 +543,9 @@ struct media_judged {
 	enum media_secure secure;
 	struct media_crypto crypto; /* theirs */
 };
-/* media_agree_offer judges one offered m-line under the SRTP policy. */
-MUST_CHECK int media_agree_offer(const struct media_neg_conf *c,
+/* media_agree_offer judges one offered m-line under the SRTP policy; a call
+ * that is encrypted stays so. */
+MUST_CHECK int media_agree_offer(const struct media_neg *n,
     const struct media_sdp_m *m, struct media_judged *out, char *why,
     size_t why_size);
 /* media_agree_codec picks codec, payload types, ptime, addresses. */

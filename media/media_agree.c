@@ -61,15 +61,24 @@ judge_savp(const struct media_neg_conf *c, const struct media_judged *j,
 /* A clear profile: perhaps with keys beside it (RFC 8643), and clear only
  * where that is allowed. */
 static int
-judge_avp(const struct media_neg_conf *c, struct media_judged *j, int key_err,
+judge_avp(const struct media_neg *n, struct media_judged *j, int key_err,
     char *why, size_t why_size)
 {
+	const struct media_neg_conf *c = &n->conf;
 	bool may = c->sdes_ok && c->mode != MEDIA_SRTP_DISABLED;
 
 	if (may && key_err == 0)
 		return 0;
 	j->secure = MEDIA_SECURE_NO;
 	mem_wipe(&j->crypto, sizeof(j->crypto));
+	if (n->now.rx.suite != NULL && c->mode != MEDIA_SRTP_STANDARD) {
+		/* Whoever was told that the call is encrypted would not learn
+		 * that it no longer is. */
+		(void)snprintf(why, why_size,
+		    "the call is encrypted, and the new offer has no usable "
+		    "key: it would go on in clear");
+		return E_MEDIA_SRTP_REQUIRED;
+	}
 	if (c->mode != MEDIA_SRTP_STANDARD)
 		return 0;
 	if (!c->sdes_ok) {
@@ -88,7 +97,7 @@ judge_avp(const struct media_neg_conf *c, struct media_judged *j, int key_err,
 }
 
 int
-media_agree_offer(const struct media_neg_conf *c, const struct media_sdp_m *m,
+media_agree_offer(const struct media_neg *n, const struct media_sdp_m *m,
     struct media_judged *out, char *why, size_t why_size)
 {
 	int err;
@@ -96,10 +105,10 @@ media_agree_offer(const struct media_neg_conf *c, const struct media_sdp_m *m,
 	memset(out, 0, sizeof(*out));
 	out->m = m;
 	out->secure = MEDIA_SECURE_YES;
-	err = crypto_pick(c, m, &out->crypto);
+	err = crypto_pick(&n->conf, m, &out->crypto);
 	if (media_proto_is_secure(m->proto))
-		return judge_savp(c, out, err, why, why_size);
-	return judge_avp(c, out, err, why, why_size);
+		return judge_savp(&n->conf, out, err, why, why_size);
+	return judge_avp(n, out, err, why, why_size);
 }
 
 /* Our codec of a format; static payload types need no rtpmap. */

@@ -280,6 +280,7 @@ media_neg_offer(struct media_neg *n, struct buf *sdp)
 		return sdp->err;
 	}
 	n->offered = true;
+	n->offered_secure = n->now.rx.suite != NULL;
 	n->proto = w.proto;
 	n->offered_dir = w.dir;
 	return 0;
@@ -337,7 +338,7 @@ line_pick(const struct media_neg *n, const struct media_sdp *sdp,
 		if (!m->is_audio || m->port == 0 ||
 		    m->proto == MEDIA_PROTO_OTHER)
 			continue;
-		e = media_agree_offer(&n->conf, m, &j, text, sizeof(text));
+		e = media_agree_offer(n, m, &j, text, sizeof(text));
 		if (e != 0)
 			err = e;
 		else if (is_better(&j, best))
@@ -477,6 +478,14 @@ accept_secure(struct media_neg *n, const struct media_sdp_m *m, char *why,
 			(void)snprintf(why, why_size,
 			    "SRTP is mandatory here (sip.srtp = standard), and "
 			    "the answer has no a=crypto line");
+			return E_MEDIA_SRTP_REQUIRED;
+		}
+		/* Not of what an answer before the 200 said: it may have come
+		 * from another place that the call was forked to. */
+		if (n->offered_secure) {
+			(void)snprintf(why, why_size,
+			    "the call is encrypted, and the answer has no key: "
+			    "it would go on in clear");
 			return E_MEDIA_SRTP_REQUIRED;
 		}
 		/* Who offered RTP/SAVP has not offered to talk in clear. */

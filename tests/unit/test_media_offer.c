@@ -872,8 +872,61 @@ a_secure_offer_is_not_answered_in_clear(void **state)
 	end_open(&e, MEDIA_SRTP_OPTIONAL, true, NULL, NULL);
 	assert_non_null(answer(&e, peer(SAVP GOOD)));
 	assert_int_equal(offer(&e)->proto, MEDIA_PROTO_SAVP);
-	assert_int_equal(accept_answer(&e, peer(AVP)), E_MEDIA_SRTP_KEY);
+	assert_int_equal(accept_answer(&e, peer(AVP)), E_MEDIA_SRTP_REQUIRED);
 	assert_non_null(e.n.now.tx.suite);
+	end_close(&e);
+}
+
+/* Who was told that the call is encrypted would not learn that it no longer
+ * is: `optional` decides at the start, and then it stays. */
+static void
+an_encrypted_call_stays_so(void **state)
+{
+	static const char *const clear[] = { AVP, AVP UNKNOWN, AVP MALFORMED,
+		AVP "a=sendonly\r\n" };
+	struct media_agreed before;
+	struct end e;
+
+	(void)state;
+	for (int ours = 0; ours < 2; ours++) {
+		end_open(&e, MEDIA_SRTP_OPTIONAL, true, NULL, NULL);
+		if (ours) {
+			assert_non_null(offer(&e));
+			/* An answer ahead of the 200 may come from elsewhere:
+			 * the last one counts. */
+			assert_int_equal(
+			    accept_answer(&e, peer(AVP GOOD_1)), 0);
+			assert_int_equal(accept_answer(&e, peer(AVP)), 0);
+			assert_null(e.n.now.rx.suite);
+			assert_int_equal(
+			    accept_answer(&e, peer(AVP GOOD_1)), 0);
+		} else {
+			assert_non_null(answer(&e, peer(AVP GOOD)));
+		}
+		before = e.n.now;
+		assert_non_null(before.rx.suite);
+		for (size_t i = 0; i < sizeof(clear) / sizeof(clear[0]); i++) {
+			answer(&e, peer(clear[i]));
+			assert_int_equal(e.err, E_MEDIA_SRTP_REQUIRED);
+			assert_non_null(strstr(e.why, "encrypted"));
+			assert_memory_equal(&before, &e.n.now, sizeof(before));
+		}
+		/* Nor by an answer to a new offer of ours. */
+		assert_int_equal(offer(&e)->num_crypto, 1);
+		assert_int_equal(
+		    accept_answer(&e, peer(AVP)), E_MEDIA_SRTP_REQUIRED);
+		assert_memory_equal(&before, &e.n.now, sizeof(before));
+		/* With a key it goes on, under either profile. */
+		assert_non_null(answer(&e, peer(SAVP OTHER_KEY)));
+		assert_non_null(answer(&e, peer(AVP GOOD)));
+		end_close(&e);
+	}
+	/* What began in clear may become secure. */
+	end_open(&e, MEDIA_SRTP_OPTIONAL, true, NULL, NULL);
+	assert_non_null(answer(&e, peer(AVP)));
+	assert_non_null(answer(&e, peer(AVP)));
+	assert_non_null(answer(&e, peer(AVP GOOD)));
+	assert_non_null(e.n.now.rx.suite);
 	end_close(&e);
 }
 
@@ -964,6 +1017,7 @@ main(void)
 		T(keys_stay_until_the_peer_changes_its_own),
 		T(what_was_agreed_survives_a_failure),
 		T(a_secure_offer_is_not_answered_in_clear),
+		T(an_encrypted_call_stays_so),
 		T(a_full_buffer_is_left_as_it_was),
 		T(survives_every_oom),
 	};
