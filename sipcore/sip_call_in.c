@@ -11,6 +11,9 @@
 /* RFC 3261 13.3.1.1: a provisional answer is repeated each minute. */
 #define RING_AGAIN_US (60 * SIPC_S)
 
+/* .. for so long where the caller named no time: a proxy's timer C. */
+#define RING_US (180 * SIPC_S)
+
 static const struct slice none = { NULL, 0 };
 
 /* ---- answers ---- */
@@ -137,6 +140,7 @@ sip_call_answer(
 	if (code < 200)
 		return answer_ringing(c, code, reason, sdp);
 	timer_stop(&c->timer);
+	timer_stop(&c->deadline);
 	if (code >= 300) {
 		err = sip_call_answer_req(c, code, reason, none);
 		sip_call_end_set(c, code, 0, false,
@@ -171,6 +175,47 @@ sip_call_own(
 
 /* ---- INVITE ---- */
 
+/* Nobody answered. */
+static void
+give_up(struct sip_call *c, int code)
+{
+	timer_stop(&c->timer);
+	if (c->req != NULL)
+		ignore_err(
+		    sip_call_answer_req(c, code, NULL, none), "the call ends");
+	c->state = SIP_C_OVER;
+	sip_call_end_set(c, code, ETIMEDOUT, false, "Nobody answered");
+	sip_call_over(c);
+}
+
+/* The time of the invitation is over (RFC 3261 13.3.1). */
+static void
+on_expired(void *arg)
+{
+	give_up(arg, 487);
+}
+
+/* We have rung for long enough. */
+static void
+on_ring_end(void *arg)
+{
+	give_up(arg, 480);
+}
+
+/* Rings no longer than the caller wants. */
+static int
+ring_limit(struct sip_call *c, const struct sip_msg *m)
+{
+	int64_t s = sip_msg_uint(m, SIPH_EXPIRES, UINT32_MAX, -1);
+	int64_t us = s < 0 ? RING_US : s * SIPC_S;
+	bool ours = s < 0 || s > SIPC_RING_MAX_S;
+
+	if (s > SIPC_RING_MAX_S)
+		us = SIPC_RING_MAX_S * SIPC_S;
+	return timer_start(&c->deadline, c->s->conf.loop, us,
+	    ours ? on_ring_end : on_expired, c);
+}
+
 /* Fills in a new call. */
 static int
 call_fill(struct sip_call *c, struct sip_req *r)
@@ -196,7 +241,8 @@ call_fill(struct sip_call *c, struct sip_req *r)
 	sip_call_flow_set(c, f);
 	sip_call_peer_set(c);
 	if ((err = sip_call_contact(c, f, u.user)) != 0 ||
-	    (err = sip_call_names(c)) != 0)
+	    (err = sip_call_names(c)) != 0 ||
+	    (err = ring_limit(c, r->msg)) != 0)
 		return err;
 	sip_call_index(c);
 	c->req = r;

@@ -34,6 +34,9 @@ enum {
 	SIPC_CONNS_IP_MAX = 64,
 	/* Addresses tried for one request (RFC 3263). */
 	SIPC_TARGETS_MAX = 16,
+	/* An incoming call rings no longer, whatever its Expires says: nobody
+	 * comes after ten minutes, and it holds one of few places. */
+	SIPC_RING_MAX_S = 600,
 	/* Calls at once where the program names no number. */
 	SIPC_CALLS_DEFAULT = 4,
 	/* Messages of one connection handled in a row: fairness. */

@@ -115,6 +115,62 @@ hangup_waits_for_the_ack(void **state)
 }
 
 static void
+incoming_calls_ring_no_longer_than_they_may(void **state)
+{
+	static const struct {
+		const char *why, *expires;
+		int64_t ms;
+		int code;
+	} v[] = {
+		{ "as the caller wants", "Expires: 30\r\n", 30000, 487 },
+		{ "at once", "Expires: 0\r\n", 0, 487 },
+		{ "he named no time", "", 180000, 480 },
+		{ "nonsense", "Expires: soon\r\n", 180000, 480 },
+		{ "for ever", "Expires: 4294967295\r\n", 600000, 480 },
+	};
+	struct fix f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		char more[200], start[16], *req;
+
+		fix_open(&f);
+		f.b.answer = 180;
+		(void)snprintf(
+		    more, sizeof(more), "%s%s", v[i].expires, sdp_body);
+		req = peer_request(&f.p, "INVITE", "i", "bare", "", more);
+		peer_says(&f.p, f.b.ports[SIPC_UDP], req);
+		free(req);
+		if (v[i].ms > 0) {
+			pass(&f.w, v[i].ms - 1000);
+			assert_int_equal(f.b.n, 0);
+		}
+		pass(&f.w, 1100);
+		ended(&f.b, v[i].code, ETIMEDOUT, false);
+		(void)snprintf(start, sizeof(start), "SIP/2.0 %d ", v[i].code);
+		assert_true(f.p.n > 1);
+		heard(&f.p, f.p.n - 1, start);
+		clean(&f, &f.b);
+		fix_close(&f);
+	}
+	/* an answered call is not cut off */
+	{
+		char tag[64], more[200];
+
+		fix_open(&f);
+		f.b.answer = 200;
+		(void)snprintf(
+		    more, sizeof(more), "Expires: 30\r\n%s", sdp_body);
+		peer_calls(&f, more, tag, sizeof(tag));
+		peer_follows(&f, &f.p, "ACK", "ack", tag);
+		pass(&f.w, 700000);
+		assert_non_null(f.b.call);
+		assert_int_equal(f.b.n, 1);
+		fix_close(&f);
+	}
+}
+
+static void
 in_dialog_requests_of_strangers_change_nothing(void **state)
 {
 	struct peer evil;
@@ -257,6 +313,7 @@ main(void)
 		cmocka_unit_test(answer_is_repeated_until_its_ack),
 		cmocka_unit_test(call_without_an_ack_ends),
 		cmocka_unit_test(hangup_waits_for_the_ack),
+		cmocka_unit_test(incoming_calls_ring_no_longer_than_they_may),
 		cmocka_unit_test(
 		    in_dialog_requests_of_strangers_change_nothing),
 		cmocka_unit_test(tls_dialogs_hear_nobody_on_udp),
