@@ -61,6 +61,7 @@ struct media_sess {
 
 	struct deferred tell;
 	unsigned int pending; /* bits of enum media_event */
+	int failed;           /* the value of MEDIA_EV_FAILED */
 	char digits[DIGITS_MAX];
 	size_t num_digits;
 	bool *freed; /* set when freed inside a callback of ours */
@@ -77,12 +78,13 @@ on_tell(void *arg)
 	char digit;
 
 	m->freed = &freed;
-	for (int ev = MEDIA_EV_FIRST_RX; ev <= MEDIA_EV_DEVICE; ev++) {
+	for (int ev = MEDIA_EV_FIRST_RX; ev <= MEDIA_EV_FAILED; ev++) {
 		if (!(m->pending & 1U << ev))
 			continue;
 		m->pending &= ~(1U << ev);
 		if (ev != MEDIA_EV_DTMF) {
-			m->cb(m, (enum media_event)ev, 0, m->arg);
+			m->cb(m, (enum media_event)ev,
+			    ev == MEDIA_EV_FAILED ? m->failed : 0, m->arg);
 			if (freed)
 				return;
 			continue;
@@ -104,6 +106,14 @@ tell(struct media_sess *m, enum media_event ev)
 {
 	m->pending |= 1U << ev;
 	loop_defer(m->loop, &m->tell, on_tell, m);
+}
+
+/* There is no audio: the owner decides what becomes of the call. */
+static void
+fail(struct media_sess *m, int err)
+{
+	m->failed = err;
+	tell(m, MEDIA_EV_FAILED);
 }
 
 /* The sound card went away. */
@@ -305,6 +315,7 @@ on_tick(void *arg)
 	struct media_sess *m = arg;
 	const struct media_agreed *a = &m->neg.now;
 	int64_t now = clock_mono_us(), step = (int64_t)a->ptime_ms * 1000;
+	int err;
 
 	if (a->dir != MEDIA_INACTIVE) {
 		catch_up(m, now, step);
@@ -316,9 +327,9 @@ on_tick(void *arg)
 		m->due_us = grid_next(now) + IDLE_US;
 	}
 	chores(m, now);
-	if (timer_start_at(&m->tick, m->loop, m->due_us, on_tick, m) != 0)
-		log_err(LOGC_MEDIA, m->log_id,
-		    "out of memory: the audio of this call stops");
+	if ((err = timer_start_at(&m->tick, m->loop, m->due_us, on_tick, m)) !=
+	    0)
+		fail(m, err);
 }
 
 /* ---- starting and changing ---- */
@@ -460,8 +471,7 @@ on_srtp(void *arg)
 	if (err == 0)
 		err = run(m);
 	if (err != 0)
-		log_err(LOGC_MEDIA, m->log_id, "the audio cannot start: %s",
-		    err_str(err));
+		fail(m, err);
 }
 
 int

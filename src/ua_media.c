@@ -114,6 +114,11 @@ on_media(struct media_sess *m, enum media_event ev, int value, void *arg)
 		    "no audio came for 30 s: hung up. A firewall between the "
 		    "two may drop RTP (media.ports).");
 		break;
+	case MEDIA_EV_FAILED:
+		jv_free(f);
+		call_fail(c, "media.failed", "there is no audio: %s; hung up",
+		    err_str(value));
+		break;
 	case MEDIA_EV_DEVICE:
 		jv_free(f);
 		log_warn(LOGC_AUDIO, 0,

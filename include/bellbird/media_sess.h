@@ -63,7 +63,10 @@ enum media_event {
 	MEDIA_EV_TIMEOUT,  /* nothing for 30 s although something should come */
 	MEDIA_EV_PLAYED,   /* play_fd reached its end */
 	MEDIA_EV_DTMF,     /* value: the digit */
-	MEDIA_EV_DEVICE    /* the device was lost; null took its place */
+	MEDIA_EV_DEVICE,   /* the device was lost; null took its place */
+	MEDIA_EV_FAILED    /* value: an error; the audio did not start, although
+			      media_sess_start could not say so yet, or it
+			      stopped for want of memory */
 };
 /* media_cb runs from the loop, never inside a call; it may free the session. */
 typedef void(media_cb)(

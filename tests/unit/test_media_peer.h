@@ -17,7 +17,7 @@ enum {
 	S = 1000000,
 	FRAME = 160, /* bytes of 20 ms of PCMU */
 	PCM_MAX = 4 * MEDIA_RATE_MAX_HZ,
-	EVENTS = MEDIA_EV_DEVICE + 1,
+	EVENTS = MEDIA_EV_FAILED + 1,
 	LOG_MAX = 256
 };
 
@@ -52,6 +52,7 @@ struct party {
 	unsigned int events[EVENTS];
 	char digits[80];
 	size_t num_digits;
+	int failed;  /* the value of MEDIA_EV_FAILED */
 	int free_on; /* this event frees the session; -1: none */
 	int fd;      /* what it recorded; -1: nothing */
 };
@@ -65,6 +66,8 @@ on_event(struct media_sess *m, enum media_event ev, int value, void *arg)
 	p->events[ev]++;
 	if (ev == MEDIA_EV_DTMF && p->num_digits < sizeof(p->digits) - 1)
 		p->digits[p->num_digits++] = (char)value;
+	if (ev == MEDIA_EV_FAILED)
+		p->failed = value;
 	if (p->free_on == (int)ev) {
 		media_sess_free(p->s);
 		p->s = NULL;

@@ -699,6 +699,44 @@ a_start_waits_for_the_library(void **state)
 	assert_int_equal(media_init(l, NULL), 0);
 }
 
+/* What media_sess_start cannot say because libsrtp2 is not ready yet comes as
+ * an event: nobody is left with a silent call. */
+static void
+a_start_that_fails_later_is_told(void **state)
+{
+	struct media_srtp_waiter w = { .queued = false };
+	struct media_conf c = conf("null");
+	struct party a, b;
+	struct worker *worker;
+	int ends[2];
+
+	(void)state;
+	media_exit();
+	assert_int_equal(worker_new(&worker, l), 0);
+	assert_int_equal(media_init(l, worker), 0);
+	c.srtp = MEDIA_SRTP_STANDARD;
+	party_open(&b, &c);
+	assert_int_equal(pipe(ends), 0);
+	c.record_fd = ends[1]; /* no file: it cannot be recorded into */
+	party_open(&a, &c);
+	agree(&a, &b);
+	assert_int_equal(media_srtp_state(), EAGAIN);
+	start(&a);
+	media_srtp_wait(&w, on_ready, l);
+	assert_int_equal(loop_run(l), 0);
+	assert_int_equal(media_srtp_state(), 0);
+	loop_fake_run(l, 100 * MS);
+	assert_int_equal(a.events[MEDIA_EV_FAILED], 1);
+	assert_int_equal(a.failed, E_MEDIA_DEVICE);
+	assert_int_equal(stats(&a).tx_packets, 0);
+	party_close(&a);
+	party_close(&b);
+	close(ends[0]);
+	worker_free(worker);
+	media_exit();
+	assert_int_equal(media_init(l, NULL), 0);
+}
+
 static void
 ports_are_a_pair_and_can_run_out(void **state)
 {
@@ -816,6 +854,7 @@ main(void)
 		T(without_events_digits_are_audible),
 		T(a_session_may_be_freed_at_any_time),
 		T(a_start_waits_for_the_library),
+		T(a_start_that_fails_later_is_told),
 		T(ports_are_a_pair_and_can_run_out),
 		T(bad_settings_are_refused),
 		T(survives_every_oom),
