@@ -129,7 +129,7 @@ read_some(struct tls_conn *c, struct evbuffer *dst,
     enum bufferevent_filter_result *res)
 {
 	struct evbuffer_iovec v;
-	int k, e;
+	int k, e, err;
 
 	if (evbuffer_reserve_space(dst, CHUNK, &v, 1) < 1) {
 		*res = BEV_ERROR;
@@ -152,8 +152,10 @@ read_some(struct tls_conn *c, struct evbuffer *dst,
 		bufferevent_trigger_event(c->flt,
 		    BEV_EVENT_EOF | BEV_EVENT_READING, BEV_OPT_DEFER_CALLBACKS);
 	} else if (e != SSL_ERROR_WANT_READ && e != SSL_ERROR_WANT_WRITE) {
-		c->end_err = tls_hs_late(c,
-		    c->v.alert_rx >= 0 ? E_TLS_PEER_REFUSED : E_TLS_HANDSHAKE);
+		err = c->v.alert_rx >= 0     ? E_TLS_PEER_REFUSED
+		    : e == SSL_ERROR_SYSCALL ? E_CLOSED /* no close_notify */
+					     : E_TLS_HANDSHAKE;
+		c->end_err = tls_hs_late(c, err);
 		fail(c);
 		*res = BEV_ERROR;
 	}
@@ -303,6 +305,21 @@ on_tcp(struct tls_conn *c)
 	step(c);
 }
 
+/*
+ * TCP ended.  evhttp takes that for the end of a body without length, but
+ * only close_notify says that nothing was cut (RFC 9112 9.8).  What is left
+ * is read first; reading then says which end it is.
+ */
+static void
+on_eof(struct tls_conn *c)
+{
+	c->eof = true;
+	c->face->read(c->bev, c->face->arg);
+	if (is_live(c) &&
+	    (SSL_get_shutdown(c->ssl) & SSL_RECEIVED_SHUTDOWN) == 0)
+		fail(c);
+}
+
 /* What happens to the socket, before the filter hears of it. */
 static void
 on_socket(struct bufferevent *und, short what, void *arg)
@@ -310,7 +327,9 @@ on_socket(struct bufferevent *und, short what, void *arg)
 	struct tls_conn *c = arg;
 	int e = EVUTIL_SOCKET_ERROR();
 
-	if (c->v.phase == TLS_PH_CONNECT &&
+	if (c->env == NULL) {
+		/* Orphaned: nothing of it is to be judged any more. */
+	} else if (c->v.phase == TLS_PH_CONNECT &&
 	    (what & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT)) != 0) {
 		/* GAP-5: libevent swallows ECONNREFUSED when it reads first;
 		 * what writing says then is EPIPE. */
@@ -328,6 +347,9 @@ on_socket(struct bufferevent *und, short what, void *arg)
 		return;
 	} else if (c->up && !c->face->failed && (what & BEV_EVENT_ERROR) != 0) {
 		c->end_err = tls_hs_late(c, e != 0 ? e : ECONNRESET);
+	} else if (c->up && !c->face->failed && (what & BEV_EVENT_EOF) != 0) {
+		on_eof(c);
+		return;
 	}
 	c->face->event(und, what, c->face->arg);
 }

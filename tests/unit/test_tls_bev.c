@@ -304,6 +304,18 @@ hang_up(void)
 }
 
 static void
+world_end(void)
+{
+	assert_true(LIST_EMPTY(&cli.env->conns));
+	tls_env_free(srv.env);
+	tls_env_free(cli.env);
+	loop_free(loop);
+	buf_clear(&ask.body);
+	buf_clear(&heard);
+	log_set_sink(NULL, NULL);
+}
+
+static void
 world_close(void)
 {
 	hang_up();
@@ -311,14 +323,8 @@ world_close(void)
 		evhttp_free(http);
 	rounds();
 	assert_int_equal(cli.ups + srv.ups > 0 || cli.told > 0, 1);
-	assert_true(LIST_EMPTY(&cli.env->conns));
 	assert_true(LIST_EMPTY(&srv.env->conns));
-	tls_env_free(srv.env);
-	tls_env_free(cli.env);
-	loop_free(loop);
-	buf_clear(&ask.body);
-	buf_clear(&heard);
-	log_set_sink(NULL, NULL);
+	world_end();
 }
 
 /* ---- a client ---- */
@@ -728,6 +734,111 @@ a_silent_server_is_given_up_in_time(void **state)
 	world_close();
 }
 
+/* ---- how a peer ends ---- */
+
+/* A server that answers with bytes as they are, and ends. */
+static struct {
+	struct tls_listen *listen;
+	const char *say;
+	bool notify; /* says good-bye before TCP ends */
+} rude;
+
+static void
+on_rude(struct tls_conn *c, enum tls_event ev, int err, void *arg)
+{
+	(void)err;
+	(void)arg;
+	if (ev != TLS_EV_DATA)
+		return;
+	tls_conn_drain(c, tls_conn_peek(c).n);
+	if (rude.say == NULL)
+		return;
+	assert_int_equal(tls_conn_write(c, rude.say, strlen(rude.say)), 0);
+	rude.say = NULL;
+	if (rude.notify)
+		tls_conn_shutdown(c);
+	else
+		assert_int_equal(
+		    shutdown(bufferevent_getfd(c->bev), SHUT_WR), 0);
+}
+
+static void
+on_rude_accept(struct tls_conn *c, void *arg)
+{
+	tls_conn_set_cb(c, on_rude, arg);
+}
+
+static void
+serve_rudely(const char *text, bool notify)
+{
+	struct tls_listen_conf c = { .policy = &srv.policy,
+		.cb = on_rude_accept };
+
+	rude.say = text;
+	rude.notify = notify;
+	assert_int_equal(addr_parse(&c.local, slice_of("127.0.0.1"), 0), 0);
+	assert_int_equal(tls_listen_open(&rude.listen, srv.env, &c), 0);
+	tls_listen_local(rude.listen, &where);
+}
+
+/* RFC 9112 9.8: what only the end of the connection delimits is whole only
+ * after close_notify; what says its length itself needs none. */
+static void
+a_cut_answer_is_no_answer(void **state)
+{
+#define HEAD "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+	static const struct {
+		const char *why, *say;
+		bool notify;
+		const char *body; /* NULL: refused */
+	} v[] = {
+		{ "no length, good-bye", HEAD "\r\nwhole", true, "whole" },
+		{ "no length, cut", HEAD "\r\nwho", false, NULL },
+		{ "no length, cut before the body", HEAD "\r\n", false, NULL },
+		{ "all of the length, good-bye",
+		    HEAD "Content-Length: 5\r\n\r\nwhole", true, "whole" },
+		{ "all of the length, no good-bye",
+		    HEAD "Content-Length: 5\r\n\r\nwhole", false, "whole" },
+		{ "less than the length, good-bye",
+		    HEAD "Content-Length: 5\r\n\r\nwho", true, NULL },
+		{ "less than the length, cut",
+		    HEAD "Content-Length: 5\r\n\r\nwho", false, NULL },
+		{ "all chunks, no good-bye",
+		    HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\nwhole\r\n"
+			 "0\r\n\r\n",
+		    false, "whole" },
+		{ "a chunk less, good-bye",
+		    HEAD "Transfer-Encoding: chunked\r\n\r\n3\r\nwho\r\n", true,
+		    NULL },
+		{ "cut in the head", "HTTP/1.1 200 OK\r\nConn", false, NULL },
+	};
+	static const uint16_t max[] = { TLS_V13, TLS_V12 };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * LEN(v); i++) {
+		size_t k = i % LEN(v);
+
+		print_message(
+		    "%s, %s\n", v[k].why, tls_version_name(max[i / LEN(v)]));
+		world_open("id");
+		policies("localhost", false, max[i / LEN(v)]);
+		serve_rudely(v[k].say, v[k].notify);
+		dial();
+		request(EVHTTP_REQ_GET, "/", true);
+		settle(is_done);
+		assert_int_equal(ask.status, v[k].body != NULL ? 200 : 0);
+		assert_int_equal(ask.errors, v[k].body == NULL);
+		if (v[k].body != NULL)
+			assert_string_equal(buf_str(&ask.body), v[k].body);
+		assert_string_equal(cli.v.class, "");
+		hang_up();
+		tls_listen_close(rude.listen);
+		/* Its connections go with their environment. */
+		rounds();
+		world_end();
+	}
+}
+
 /* ---- life ---- */
 
 static void
@@ -803,6 +914,7 @@ main(void)
 		cmocka_unit_test(peers_that_speak_no_tls_are_explained),
 		cmocka_unit_test(a_port_where_nothing_listens_is_refused),
 		cmocka_unit_test(a_silent_server_is_given_up_in_time),
+		cmocka_unit_test(a_cut_answer_is_no_answer),
 		cmocka_unit_test(a_filter_without_policy_is_refused),
 		cmocka_unit_test(a_filter_may_be_freed_at_any_time),
 		cmocka_unit_test(an_environment_may_go_first),
