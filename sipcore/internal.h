@@ -292,6 +292,7 @@ tls_accept_cb sip_flow_accept;
 MUST_CHECK int sip_sock_open(struct sip_sock **out, struct sip_stack *s,
     const struct addr *local, bool listener);
 void sip_sock_free(struct sip_sock *k);
+bool sip_is_wildcard(const struct addr *a); /* 0.0.0.0, [::] */
 
 /* ---- sip_stack.c, sip_dispatch.c, sip_allow.c ---- */
 
@@ -513,6 +514,9 @@ void sip_dlg_retarget(struct sip_dlg *d, const struct sip_msg *m);
 bool sip_dlg_is(const struct sip_dlg *d, const struct sip_msg *m);
 /* sip_dlg_next: numeric address that requests go to on UDP, if known. */
 bool sip_dlg_next(const struct sip_dlg *d, struct addr *out);
+/* sip_dlg_may_go: may requests of a dialog with a peer at `from` go to `to`,
+ * which the peer named? */
+bool sip_dlg_may_go(const struct addr *from, const struct addr *to);
 struct sip_dlg_req {
 	const char *method;
 	uint32_t cseq;
@@ -579,7 +583,8 @@ struct sip_call {
 	int ring_code;   /* last 1xx we sent; 0: none */
 	struct sip_dlg dlg;
 	struct sip_hnode merge;
-	struct sip_reg *reg;   /* borrowed; NULL: direct */
+	struct sip_reg *reg;   /* borrowed; NULL: direct, or it is gone */
+	bool pinned;           /* of an account: stays on its flow */
 	struct sip_watch w;    /* the flow of the dialog */
 	struct sip_watch w2;   /* UDP: where its requests go, if elsewhere */
 	struct sip_msg *ref;   /* owned: INVITE received, or its 2xx */

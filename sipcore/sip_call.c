@@ -238,12 +238,12 @@ sip_call_peer_set(struct sip_call *c)
 	struct sip_flow *f = c->w.flow;
 	struct addr next;
 
-	if (f == NULL || f->t != SIPC_UDP || !sip_dlg_next(&c->dlg, &next))
+	/* RFC 5626 5.3: what belongs to an account stays on its flow. */
+	if (f == NULL || f->t != SIPC_UDP || c->pinned ||
+	    !sip_dlg_next(&c->dlg, &next))
 		return;
 	sip_watch_clear(&c->w2);
-	if (addr_eq(&next, &f->remote) ||
-	    next.u.sa.sa_family != f->remote.u.sa.sa_family ||
-	    addr_is_multicast(&next))
+	if (!sip_dlg_may_go(&f->remote, &next))
 		return;
 	if (sip_flow_udp(&f, c->s, f->sock, &next) == 0)
 		sip_watch_set(&c->w2, f, NULL, NULL);
@@ -279,8 +279,8 @@ sip_call_is_peer(struct sip_call *c, const struct sip_src *src)
 	/* A dialog set up on TLS hears nobody else. */
 	if (c->dlg.secure && (f == NULL || f->t != SIPC_TLS))
 		return false;
-	if (f != NULL && c->reg != NULL && f == sip_reg_flow(c->reg))
-		return true;
+	if (c->pinned)
+		return f != NULL && c->reg != NULL && f == sip_reg_flow(c->reg);
 	/* From elsewhere only who might call us anyway, on no less. */
 	return (c->w.flow == NULL || f == NULL || f->t == c->w.flow->t) &&
 	    sip_may_call(c->s, src);

@@ -232,6 +232,7 @@ call_fill(struct sip_call *c, struct sip_req *r)
 	c->state = SIP_C_INCOMING;
 	if (f->trusted > 0)
 		c->reg = sip_reg_find(c->s, f, u.user);
+	c->pinned = c->reg != NULL;
 	if ((err = sip_dlg_in(&c->dlg, r->msg, r->to_tag)) != 0)
 		return err;
 	c->dlg.secure = f->t == SIPC_TLS;

@@ -84,6 +84,7 @@ setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
 	if ((u = c->setup = calloc(1, sizeof(*u))) == NULL)
 		return ENOMEM;
 	c->reg = conf->reg;
+	c->pinned = c->reg != NULL;
 	u->policy = conf->policy;
 	u->policy_arg = conf->policy_arg;
 	if ((err = to_read(c, conf)) != 0 ||

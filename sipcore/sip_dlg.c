@@ -183,6 +183,18 @@ sip_dlg_next(const struct sip_dlg *d, struct addr *out)
 	    (addr_set_port(out, u.port != 0 ? u.port : 5060), true);
 }
 
+bool
+sip_dlg_may_go(const struct addr *from, const struct addr *to)
+{
+	if (addr_eq(from, to) || from->u.sa.sa_family != to->u.sa.sa_family ||
+	    addr_is_multicast(to))
+		return false;
+	/* Nobody from outside talks through us to services of this machine;
+	 * datagrams to 0.0.0.0 come back to it, too. */
+	return addr_is_loopback(from) ||
+	    (!addr_is_loopback(to) && !sip_is_wildcard(to));
+}
+
 int
 sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
     const struct sip_dlg_req *q, struct buf *b)

@@ -7,9 +7,8 @@
 #include "bellbird/log.h"
 #include "internal.h"
 
-/* Nothing is bound to an address in particular. */
-static bool
-is_wildcard(const struct addr *a)
+bool
+sip_is_wildcard(const struct addr *a)
 {
 	static const struct in6_addr any6;
 
@@ -102,7 +101,7 @@ suits(const struct addr *local, const struct addr *remote)
 {
 	if (local->u.sa.sa_family != remote->u.sa.sa_family)
 		return false;
-	return is_wildcard(local) ||
+	return sip_is_wildcard(local) ||
 	    addr_is_loopback(local) == addr_is_loopback(remote);
 }
 
@@ -194,7 +193,7 @@ sip_flow_udp(struct sip_flow **out, struct sip_stack *s, struct sip_sock *sock,
 		return 0;
 	}
 	udp_local(sock->u, &local);
-	if (is_wildcard(&local)) {
+	if (sip_is_wildcard(&local)) {
 		uint16_t port = addr_port(&local);
 
 		if ((err = addr_local_for(remote, &local)) != 0)

@@ -59,29 +59,85 @@ register_a(struct fix *f, struct sip_reg **reg, enum sip_reg_state *state)
 	return register_asked(f, reg, state, NULL);
 }
 
+/* Turns a request of peer_request() into one for bob with his Contact at
+ * `contact`, and says it. */
+static void
+peer_says_bob(struct peer *p, uint16_t port, char *req, const char *contact)
+{
+	static const char uri[] = "sip:x@127.0.0.1";
+	char *at = strstr(req, "Contact: ");
+	struct buf b;
+
+	memcpy(strstr(req, uri), "sip:bob@127.0.0", sizeof(uri) - 1);
+	buf_init(&b, SIPC_MSG_MAX);
+	assert_int_equal(buf_printf(&b, "%.*sContact: <sip:p@%s>%s",
+			     (int)(at - req), req, contact, strchr(at, '\r')),
+	    0);
+	peer_says(p, port, buf_str(&b));
+	buf_clear(&b);
+	free(req);
+}
+
+#define OFFER                               \
+	"Content-Type: application/sdp\r\n" \
+	"Content-Length: 5\r\n\r\noffer"
+
 /* The peer calls A over the registered flow; the tag of A's 200 goes to
  * `tag`. */
 static void
-peer_calls_a(struct fix *f, uint16_t port, char *tag, size_t size)
+peer_calls_a(
+    struct fix *f, uint16_t port, const char *contact, char *tag, size_t size)
 {
-	static const char uri[] = "sip:x@127.0.0.1";
-	char *req = peer_request(&f->p, "INVITE", "i", "in", "",
-	    "Content-Type: application/sdp\r\n"
-	    "Content-Length: 5\r\n\r\noffer");
-
 	f->a.answer = 200;
-	memcpy(strstr(req, uri), "sip:bob@127.0.0", sizeof(uri) - 1);
-	peer_says(&f->p, port, req);
-	free(req);
+	peer_says_bob(&f->p, port,
+	    peer_request(&f->p, "INVITE", "i", "in", "", OFFER), contact);
 	pass(&f->w, 10);
 	heard(&f->p, 0, "SIP/2.0 200 ");
 	to_tag_of(f->p.msg[0], tag, size);
-	req = peer_request(&f->p, "ACK", "a", "in", tag, "");
-	peer_says(&f->p, port, req);
-	free(req);
+	peer_says_bob(&f->p, port,
+	    peer_request(&f->p, "ACK", "a", "in", tag, ""), contact);
 	pass(&f->w, 10);
 	event_is(&f->a, 0, SIP_CALL_CONFIRMED, 0, "");
 	peer_forget(&f->p);
+}
+
+static void
+calls_of_an_account_stay_on_its_flow(void **state)
+{
+	enum sip_reg_state st = SIP_REG_GONE;
+	struct sip_reg *reg = NULL;
+	char tag[64], at[ADDR_STR_MAX];
+	struct peer other;
+	uint16_t port;
+	struct fix f;
+
+	(void)state;
+	fix_open(&f);
+	peer_open(&other, &f.w, "127.0.0.1");
+	port = register_a(&f, &reg, &st);
+	addr_print(&other.at, at);
+	/* no Record-Route; Contact names another place */
+	peer_calls_a(&f, port, at, tag, sizeof(tag));
+	peer_says_bob(
+	    &other, port, peer_request(&other, "BYE", "b1", "in", tag, ""), at);
+	pass(&f.w, 10);
+	assert_int_equal(other.n, 0);
+	assert_non_null(f.a.call);
+	/* even if that may call us otherwise: it is not the account's server */
+	allow(f.a.s, "127.0.0.1");
+	peer_says_bob(
+	    &other, port, peer_request(&other, "BYE", "b2", "in", tag, ""), at);
+	pass(&f.w, 10);
+	assert_int_equal(other.n, 0);
+	assert_non_null(f.a.call);
+	sip_call_hangup(f.a.call, 0);
+	pass(&f.w, 10);
+	assert_int_equal(other.n, 0);
+	heard(&f.p, 0, "BYE ");
+	assert_non_null(strstr(f.p.msg[0], at)); /* the target is the same */
+	sip_reg_stop(&reg);
+	peer_close(&other);
+	fix_close(&f);
 }
 
 static void
@@ -195,14 +251,15 @@ challenges_of_others_are_not_answered(void **state)
 		struct sip_reg *reg = NULL;
 		struct peer other;
 		uint16_t port;
-		char tag[64];
+		char tag[64], at[ADDR_STR_MAX];
 		bool shown = false;
 
 		fix_open(&f);
 		peer_open(&other, &f.w, "127.0.0.1");
 		port = register_asked(&f, &reg, &st, v[i].reg);
 		if (v[i].incoming) {
-			peer_calls_a(&f, port, tag, sizeof(tag));
+			addr_print(&f.p.at, at);
+			peer_calls_a(&f, port, at, tag, sizeof(tag));
 			sip_call_hangup(f.a.call, 0);
 		} else {
 			c.reg = reg;
@@ -433,6 +490,7 @@ main(void)
 		cmocka_unit_test(
 		    calls_take_route_identity_and_credentials_of_the_account),
 		cmocka_unit_test(challenges_of_others_are_not_answered),
+		cmocka_unit_test(calls_of_an_account_stay_on_its_flow),
 		cmocka_unit_test(only_the_registrar_may_call_an_account),
 		cmocka_unit_test(unregistered_accounts_place_no_calls),
 		cmocka_unit_test(

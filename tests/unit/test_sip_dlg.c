@@ -198,6 +198,40 @@ in_dialog_requests_of_strangers_change_nothing(void **state)
 }
 
 static void
+peers_do_not_send_us_to_our_own_services(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		bool may;
+	} v[] = {
+		{ "198.18.0.1:5060", "198.18.0.2:5060", true },
+		{ "198.18.0.1:5060", "198.18.0.1:5070", true },
+		{ "198.18.0.1:5060", "198.18.0.1:5060", false }, /* as is */
+		{ "198.18.0.1:5060", "127.0.0.1:53", false },
+		{ "198.18.0.1:5060", "127.9.9.9:53", false },
+		{ "198.18.0.1:5060", "0.0.0.0:53", false },
+		{ "198.18.0.1:5060", "224.0.0.1:53", false },
+		{ "198.18.0.1:5060", "[::1]:53", false },
+		{ "[2001:db8::1]:5060", "[2001:db8::2]:5060", true },
+		{ "[2001:db8::1]:5060", "[::1]:53", false },
+		{ "[2001:db8::1]:5060", "[::]:53", false },
+		{ "[2001:db8::1]:5060", "[::ffff:127.0.0.1]:53", false },
+		{ "127.0.0.1:5060", "127.0.0.1:5070", true },
+		{ "127.0.0.1:5060", "198.18.0.1:5060", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct addr from, to;
+
+		assert_int_equal(addr_parse(&from, slice_of(v[i].from), 0), 0);
+		assert_int_equal(addr_parse(&to, slice_of(v[i].to), 0), 0);
+		if (sip_dlg_may_go(&from, &to) != v[i].may)
+			fail_msg("%s to %s", v[i].from, v[i].to);
+	}
+}
+
+static void
 tls_dialogs_hear_nobody_on_udp(void **state)
 {
 	struct fix f;
@@ -316,6 +350,7 @@ main(void)
 		cmocka_unit_test(incoming_calls_ring_no_longer_than_they_may),
 		cmocka_unit_test(
 		    in_dialog_requests_of_strangers_change_nothing),
+		cmocka_unit_test(peers_do_not_send_us_to_our_own_services),
 		cmocka_unit_test(tls_dialogs_hear_nobody_on_udp),
 		cmocka_unit_test(the_same_invite_by_another_way_is_a_loop),
 		cmocka_unit_test(sessions_are_watched_or_refreshed),
