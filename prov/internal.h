@@ -197,7 +197,10 @@ void url_print(const struct url *u, char *out, size_t size);
 /* url_resolve reads a Location (absolute, or relative to `base`); E_PARSE. */
 MUST_CHECK int url_resolve(
     const struct url *base, const char *location, struct url *out);
-bool url_same_host(const struct url *a, const struct url *b);
+/* url_keeps_origin: may credentials for `from` be sent to `to`?  A protection
+ * space ends with its origin: scheme, host and port (RFC 9110 4.3.1, 11.5).
+ * From http to https on the default ports is the one step that only gains. */
+bool url_keeps_origin(const struct url *from, const struct url *to);
 
 /* An authentication challenge, and the header that answers it. */
 struct auth_challenge {

@@ -345,9 +345,9 @@ redirect_why(const struct prov_run *r, const struct url *to, int err)
 	if (r->at.tls && !to->tls)
 		return "redirects from https to http";
 	if (prov_get(r->conf.store, "prov.auth.user")[0] != '\0' &&
-	    !url_same_host(&r->base, to))
-		return "redirects to another host, which must not see our "
-		       "password";
+	    !url_keeps_origin(&r->base, to))
+		return "redirects to another host, port or scheme, which must "
+		       "not see our password";
 	return NULL;
 }
 

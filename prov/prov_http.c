@@ -217,9 +217,10 @@ authorize(struct prov_http *h)
 	struct auth_who who = { h->user, h->password, "GET", h->path };
 	struct buf b;
 
-	/* Once for a set of credentials; Basic tells them to every reader. */
+	/* Once for a set of credentials; Basic tells them to every reader, and
+	 * to whoever answers where the server is not verified. */
 	if (h->r.status != 401 || h->user == NULL || h->authorization != NULL ||
-	    (!c->digest && (!c->basic || !h->secure)))
+	    (!c->digest && (!c->basic || !h->secure || !h->policy.verify)))
 		return false;
 	buf_init_secret(&b, 4096);
 	if (auth_answer(c, &who, &b) == 0)

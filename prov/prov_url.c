@@ -59,9 +59,14 @@ url_print(const struct url *u, char *out, size_t size)
 }
 
 bool
-url_same_host(const struct url *a, const struct url *b)
+url_keeps_origin(const struct url *from, const struct url *to)
 {
-	return strcasecmp(a->host, b->host) == 0;
+	if (strcasecmp(from->host, to->host) != 0)
+		return false;
+	if (from->tls == to->tls)
+		return from->port == to->port;
+	return to->tls && from->port == default_port(false) &&
+	    to->port == default_port(true);
 }
 
 /* is_url_text: printable ASCII, so that it cannot split a request. */

@@ -16,7 +16,7 @@ struct prov_http_conf {
 	uint16_t port;
 	const char *path;            /* with the leading slash */
 	const char *user, *password; /* sent on a challenge: Digest, or Basic
-					over TLS; NULL: none */
+					to a verified server; NULL: none */
 	const char *if_none_match;   /* or NULL */
 	const char *user_agent;
 	size_t max_body; /* bytes; beyond: E_LIMIT */

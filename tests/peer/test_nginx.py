@@ -175,3 +175,64 @@ def a_foreign_device_certificate(t):
     t.ok(r.code == 10, "exit 10", r)
     t.ok(r.find("class") == "http.client_cert",
          "the class is http.client_cert: %s" % r.find("class"), r)
+
+
+class Asking(peers.LyingServer):
+    """Demands Basic credentials, or sends elsewhere; keeps the requests."""
+
+    def __init__(self, t, location=None):
+        self.location, self.seen = location, []
+        super().__init__(t, t.pki.server, 0, b"")
+
+    def _serve(self, s):
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = s.recv(4096)
+            if not more:
+                return
+            data += more
+        self.seen.append(data.decode())
+        body = b"sip.u1.dname = Told\n"
+        if self.location:
+            head = "302 Found\r\nLocation: " + self.location
+            body = b""
+        elif b"\r\nAuthorization: " in data:
+            head = "200 OK\r\nContent-Type: text/plain"
+        else:
+            head = '401 No\r\nWWW-Authenticate: Basic realm="files"'
+            body = b""
+        s.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n"
+                  % (head.encode(), len(body)) + body)
+        s.unwrap()
+
+    def told(self):
+        return [x for x in self.seen if "Authorization" in x]
+
+
+@bb.test(30)
+def a_password_stays_with_its_server(t):
+    """Basic only to a verified server, and never to another port."""
+    first = Asking(t)
+    e = t.endpoint(conf={
+        "prov.server.static": "localhost:%d" % first.port,
+        "prov.auth.user": "bob", "prov.auth.pwd": "hunter2"},
+        identity=t.pki.device, trusted=[t.pki.root]).start()
+    r = e.verb("prov", "run")
+    t.ok(r.code == 0 and first.told() and e.get("sip.u1.dname") == "Told",
+         "a verified server is told the password", (r, first.seen))
+    stranger = Asking(t)
+    e.verb("config", "set", "prov.tls.verify", "0")
+    e.verb("config", "set", "prov.server.static",
+           "localhost:%d" % stranger.port)
+    r = e.verb("prov", "run")
+    t.ok(r.find("class") == "http.401" and stranger.seen
+         and not stranger.told(), "one that is not verified is not",
+         (r, stranger.seen))
+    e.verb("config", "unset", "prov.tls.verify")
+    there = Asking(t)
+    here = Asking(t, "https://localhost:%d/x" % there.port)
+    e.verb("config", "set", "prov.server.static", "localhost:%d" % here.port)
+    r = e.verb("prov", "run")
+    t.ok(r.find("class") == "http.redirect" and here.seen
+         and not there.seen, "nor is another port of the same host",
+         (r, there.seen))

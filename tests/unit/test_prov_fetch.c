@@ -20,6 +20,7 @@
 #include "bellbird/log.h"
 #include "bellbird/prov_fetch.h"
 #include "bellbird/prov_http.h"
+#include "../../prov/internal.h"
 #include "bellbird/tls_hash.h"
 
 #define MODEL "/algopbellbird.conf"
@@ -469,12 +470,12 @@ static const struct {
 		.answer = "HTTP/1.1 302 Found\r\nLocation: ftp://x/\r\n"
 			  "Content-Length: 0\r\n\r\n" },
 	    "http.redirect", E_PROV_HTTP, "where to" },
-	{ "redirect to TLS without a policy",
+	{ "redirect to TLS on another port",
 	    { .path = OWN,
 		.answer = "HTTP/1.1 302 Found\r\nLocation: "
 			  "https://127.0.0.1/x\r\n"
 			  "Content-Length: 0\r\n\r\n" },
-	    "tls.policy", E_TLS_PARAM, "contradict" },
+	    "http.redirect", E_PROV_HTTP, "another host, port or scheme" },
 	{ "closes without a word", { .path = OWN, .answer = "" }, "http.closed",
 	    E_CLOSED, "without an answer" },
 	{ "not HTTP", { .path = OWN, .answer = "SIP/2.0 400 Bad\r\n\r\n" },
@@ -558,13 +559,71 @@ a_redirect_elsewhere_must_not_see_the_password(void **state)
 			      "Content-Length: 0\r\n\r\n" },
 		{ 0 },
 	};
+	static const struct route port[] = {
+		{ .path = MODEL,
+		    .answer = "HTTP/1.1 302 Found\r\nLocation: "
+			      "http://127.0.0.1:1/\r\n"
+			      "Content-Length: 0\r\n\r\n" },
+		{ 0 },
+	};
+	static const struct route scheme[] = {
+		{ .path = MODEL,
+		    .answer = "HTTP/1.1 302 Found\r\nLocation: "
+			      "https://127.0.0.1/x\r\n"
+			      "Content-Length: 0\r\n\r\n" },
+		{ 0 },
+	};
+	const struct route *const all[] = { routes, port };
 
 	(void)state;
 	set("prov.auth.user", "u");
 	set("prov.auth.pwd", "p");
-	run(routes, false);
-	assert_string_equal(w.report.class, "http.redirect");
-	assert_non_null(strstr(w.report.text, "password"));
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		run(all[i], false);
+		assert_string_equal(w.report.class, "http.redirect");
+		assert_non_null(strstr(w.report.text, "password"));
+	}
+	/* Without a password there is nothing to keep. */
+	set("prov.auth.user", "");
+	run(port, false);
+	assert_string_equal(w.report.class, "tcp.refused");
+	run(scheme, false);
+	assert_string_equal(w.report.class, "tls.policy");
+	assert_int_equal(w.report.err, E_TLS_PARAM);
+}
+
+static void
+a_protection_space_ends_with_its_origin(void **state)
+{
+	static const struct {
+		const char *why;
+		struct url from, to;
+		bool keeps;
+	} v[] = {
+		{ "the same", { true, 443, "a.example", "/x" },
+		    { true, 443, "A.EXAMPLE", "/y" }, true },
+		{ "another host", { true, 443, "a.example", "/" },
+		    { true, 443, "b.example", "/" }, false },
+		{ "another port", { true, 443, "a.example", "/" },
+		    { true, 8443, "a.example", "/" }, false },
+		{ "an http port", { false, 80, "a.example", "/" },
+		    { false, 8080, "a.example", "/" }, false },
+		{ "to https", { false, 80, "a.example", "/" },
+		    { true, 443, "a.example", "/" }, true },
+		{ "to https elsewhere", { false, 80, "a.example", "/" },
+		    { true, 8443, "a.example", "/" }, false },
+		{ "to https from elsewhere", { false, 8080, "a.example", "/" },
+		    { true, 443, "a.example", "/" }, false },
+		{ "back to http", { true, 443, "a.example", "/" },
+		    { false, 80, "a.example", "/" }, false },
+		{ "the same port in clear", { true, 443, "a.example", "/" },
+		    { false, 443, "a.example", "/" }, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++)
+		if (url_keeps_origin(&v[i].from, &v[i].to) != v[i].keeps)
+			fail_msg("%s", v[i].why);
 }
 
 /* quoted copies the value of name="value" in a request. */
@@ -773,6 +832,7 @@ main(void)
 		T(failures_leave_the_settings),
 		T(a_redirect_on_the_same_host_is_followed),
 		T(a_redirect_elsewhere_must_not_see_the_password),
+		cmocka_unit_test(a_protection_space_ends_with_its_origin),
 		T(digest_answers_a_challenge),
 		T(the_mac_in_capitals_is_tried_once),
 		T(a_dry_run_applies_nothing),
