@@ -7,5 +7,10 @@ EXTRA_DIST += %D%/bellbird.service.in %D%/bellbird.sysusers \
 CLEANFILES += %D%/bellbird.service
 if WITH_SYSTEMD
 systemdsystemunit_DATA = %D%/bellbird.service
+sysusersdir = $(prefix)/lib/sysusers.d
+nodist_sysusers_DATA = %D%/bellbird.conf
+%D%/bellbird.conf: $(srcdir)/%D%/bellbird.sysusers
+	$(AM_V_GEN)$(MKDIR_P) %D% && cp $(srcdir)/%D%/bellbird.sysusers $@
+CLEANFILES += %D%/bellbird.conf
 endif
 dist_doc_DATA = %D%/bellbird.conf.sample

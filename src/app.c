@@ -98,9 +98,23 @@ app_apply(struct app *a, unsigned int scopes)
 		a->reregister = true;
 		app_stop_check(a);
 	}
-	if (scopes & PROV_S_RESTART)
-		log_warn(LOGC_APP, 0,
-		    "a changed setting counts only after a restart");
+}
+
+/* Keeps the names of settings that wait for a restart, for the status. */
+static void
+note_restart(struct app *a, const char *const *keys, size_t num_keys)
+{
+	for (size_t i = 0; i < num_keys; i++) {
+		const struct prov_key *k = prov_key_find(slice_of(keys[i]));
+
+		if (k == NULL || (k->scope & PROV_S_RESTART) == 0)
+			continue;
+		log_warn(
+		    LOGC_APP, 0, "%s counts only after a restart", keys[i]);
+		if (a->restart_keys == NULL)
+			a->restart_keys = jv_obj();
+		jv_set_bool(a->restart_keys, keys[i], true);
+	}
 }
 
 /* prov_change_cb. */
@@ -129,6 +143,7 @@ on_change(
 			jv_add(arr, jv_str(names[i].name));
 	jv_set(f, "scopes", arr);
 	app_event(a, "config.changed", f);
+	note_restart(a, keys, num_keys);
 	app_apply(a, scopes);
 }
 
@@ -140,7 +155,8 @@ on_hup(void *arg)
 	struct prov_problems problems = { 0 };
 
 	log_info(LOGC_APP, 0, "reloading settings, trust and identities");
-	if (prov_reload(a->store, &problems) != 0)
+	a->conf_refused = prov_reload(a->store, &problems) != 0;
+	if (a->conf_refused)
 		log_err(LOGC_APP, 0,
 		    "the settings could not be reloaded, the old ones stay");
 	app_log_problems(&problems);
@@ -348,6 +364,7 @@ app_clear(struct app *a)
 	prov_store_free(a->store);
 	worker_free(a->worker);
 	loop_free(a->loop);
+	jv_free(a->restart_keys);
 	if (a->state_lock >= 0)
 		close(a->state_lock); /* the last: now another may write */
 }
@@ -393,7 +410,8 @@ run(struct app *a, const struct jv *args)
 {
 	int err, code;
 
-	code = app_open_store(&a->store, &a->paths, a->loop, args);
+	code = app_open_store(
+	    &a->store, &a->paths, a->loop, args, &a->conf_refused);
 	if (code != CTL_OK)
 		return code;
 	app_set_level(a);
@@ -436,6 +454,12 @@ app_main(const struct jv *args, const struct app_hooks *hooks)
 		    "-D: unknown level or "
 		    "category; try -D debug or -D info,sip=trace",
 		    NULL);
+	if (jv_get_str(args, "conf") != NULL &&
+	    access(jv_get_str(args, "conf"), R_OK) != 0) {
+		log_err(LOGC_APP, 0, "cannot start: --conf %s: %s",
+		    esc(jv_get_str(args, "conf")), err_str(errno));
+		return CTL_CONFIG;
+	}
 	if ((err = paths_find(&a.paths, args)) == 0)
 		err = paths_claim(&a.paths, &a.state_lock);
 	if (err == EBUSY)

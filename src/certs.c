@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bellbird/file.h"
 #include "bellbird/tls_cert.h"
@@ -15,6 +16,17 @@ static bool
 want_json(const struct jv *args)
 {
 	return jv_get_bool(args, "json", false);
+}
+
+/* Prints what went wrong, and with which file; `path` NULL: none. */
+static int
+fail_at(const struct jv *args, const char *path, const char *what)
+{
+	char text[PATH_MAX + 160];
+
+	(void)snprintf(text, sizeof(text), "%s%s%.150s",
+	    path != NULL ? esc(path) : "", path != NULL ? ": " : "", what);
+	return ctl_error(want_json(args), CTL_FAIL, text, NULL);
 }
 
 /* --days, or `dflt` where it is not given; -1 after an error was printed. */
@@ -57,7 +69,7 @@ certs_ca_init(const struct jv *args)
 	if (err == 0)
 		err = path_join(path, sizeof(path), dir, "ca.pem");
 	if (err != 0)
-		return ctl_error(want_json(args), CTL_FAIL, err_str(err), NULL);
+		return fail_at(args, dir, err_str(err));
 	o = jv_obj();
 	jv_set_str(o, "certificate", path);
 	ctl_print(want_json(args), "cert ca-init", o);
@@ -137,12 +149,19 @@ certs_mint(const struct jv *args)
 			    NULL);
 		m.cn = mac;
 	}
+	if (access(out, F_OK) == 0 && !jv_get_bool(args, "force", false))
+		return fail_at(args, out,
+		    "it exists, and with it a key that would be lost; --force "
+		    "writes over it");
 	buf_init_secret(&pem, PEM_MAX);
-	if ((err = tls_mint(&m, &pem)) == 0)
-		err = file_write(out, pem.p, pem.n, 0600);
+	err = tls_mint(&m, &pem);
+	if (err == 0 && (err = file_write(out, pem.p, pem.n, 0600)) != 0)
+		code = fail_at(args, out, err_str(err));
+	else if (err != 0)
+		code = fail_at(args, m.ca_dir, err_str(err));
 	buf_clear(&pem);
 	if (err != 0)
-		return ctl_error(want_json(args), CTL_FAIL, err_str(err), NULL);
+		return code;
 	o = jv_obj();
 	jv_set_str(o, "file", out);
 	jv_set_str(o, "cn", m.cn);

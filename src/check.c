@@ -66,7 +66,7 @@ set_one(struct prov_store *s, const char *text, bool from_file)
 
 int
 app_open_store(struct prov_store **out, struct paths *p, struct loop *l,
-    const struct jv *args)
+    const struct jv *args, bool *refused)
 {
 	struct prov_problems problems = { 0 };
 	struct prov_store_conf c = { .loop = l, .factory_file = p->conf };
@@ -78,6 +78,9 @@ app_open_store(struct prov_store **out, struct paths *p, struct loop *l,
 	c.state_dir = p->state;
 	err = prov_store_open(&s, &c, &problems);
 	app_log_problems(&problems);
+	for (size_t i = 0; refused != NULL && i < problems.n; i++)
+		*refused |= problems.v[i].fatal &&
+		    strcmp(problems.v[i].file, p->conf) == 0;
 	prov_problems_clear(&problems);
 	if (err != 0) {
 		(void)fflush(stderr);
@@ -200,7 +203,7 @@ open_quiet(struct prov_store **out, const struct jv *args)
 
 	if (paths_find(&p, args) != 0)
 		return ctl_error(false, CTL_USAGE, "a path is too long", NULL);
-	return app_open_store(out, &p, NULL, args);
+	return app_open_store(out, &p, NULL, args, NULL);
 }
 
 /* The first operand; NULL after a usage error was printed. */

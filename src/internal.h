@@ -84,6 +84,8 @@ struct app {
 	int64_t started_us;
 	int exit_code;
 	bool stopping;
+	struct jv *restart_keys; /* changed, but count after a restart only */
+	bool conf_refused; /* bellbird.conf: the last good copy is in force */
 	bool clock_confirmed; /* by the Date of a verified server */
 	bool reregister;      /* wanted as soon as no call is up */
 	bool log_given;       /* -D lies over log.level */
@@ -106,9 +108,10 @@ void app_set_allow(struct app *a);
 void app_set_level(struct app *a);
 void app_log_problems(const struct prov_problems *problems);
 /* app_open_store opens the settings of `p` and lays the -o settings of `args`
- * over them; prints what is wrong to stderr.  Returns an exit code. */
+ * over them; prints what is wrong to stderr.  `refused` (or NULL) tells that
+ * the last good copy of p->conf is used.  Returns an exit code. */
 int app_open_store(struct prov_store **out, struct paths *p, struct loop *l,
-    const struct jv *args);
+    const struct jv *args, bool *refused);
 
 /* ---- wallclock.c: what is known of the time ---- */
 
@@ -165,13 +168,14 @@ struct ua_dial {
  * with a sentence in `why` otherwise. */
 enum ctl_exit ua_dial(struct ua *ua, const struct ua_dial *d,
     char id[static 16], char *why, size_t why_size);
-/* ua_answer: id NULL = the oldest that rings. */
-enum ctl_exit ua_answer(
-    struct ua *ua, const char *id, char *why, size_t why_size);
+/* ua_answer: id NULL = the oldest that rings; `out` gets the id it has. */
+enum ctl_exit ua_answer(struct ua *ua, const char *id, char out[static 16],
+    char *why, size_t why_size);
 /* ua_hangup adds the ids of what it ends to `out`; id NULL = all. */
 enum ctl_exit ua_hangup(struct ua *ua, const char *id, struct jv *out);
+/* ua_dtmf: id NULL = the oldest call; `out` as above. */
 enum ctl_exit ua_dtmf(struct ua *ua, const char *id, const char *digits,
-    char *why, size_t why_size);
+    char out[static 16], char *why, size_t why_size);
 struct jv *ua_stats_json(const struct media_stats *st);
 
 /* ---- provision.c: runs of provisioning, one at a time ---- */

@@ -17,6 +17,7 @@ noinst_HEADERS += %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
 	%D%/snapshot.c \
 	%D%/ua.c \
 	%D%/ua_media.c \
+	%D%/ua_words.c \
 	%D%/verbs.c \
 	%D%/wallclock.c
 %C%_bellbird_LDADD = $(CTL_LIBS) $(WEB_LIBS) prov/libprov.a \

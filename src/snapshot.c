@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* The status object: everything an operator may ask, as plain JSON.  Nothing
  * in it points at a live object. */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -92,6 +93,18 @@ audio_json(const struct app *a)
 	return o;
 }
 
+/* jv_each_cb: a setting that waits for a restart. */
+static void
+add_restart(const char *key, struct jv *v, void *arg)
+{
+	char text[160];
+
+	(void)v;
+	(void)snprintf(text, sizeof(text),
+	    "%.120s was changed and counts after a restart", key);
+	jv_add(arg, jv_str(text));
+}
+
 static struct jv *
 clock_json(const struct app *a)
 {
@@ -158,6 +171,12 @@ snapshot_take(const struct app *a)
 	jv_set(o, "listen", arr);
 	arr = jv_arr();
 	settings_warnings(a, arr);
+	if (a->conf_refused)
+		jv_add(arr,
+		    jv_str("the settings file is refused (the log says "
+			   "where): its last good copy is in force"));
+	if (a->restart_keys != NULL)
+		jv_each(a->restart_keys, add_restart, arr);
 	jv_set(o, "warnings", arr);
 	return o;
 }

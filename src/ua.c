@@ -430,14 +430,18 @@ ua_on_call(struct sip_call *call, void *arg)
 }
 
 enum ctl_exit
-ua_answer(struct ua *ua, const char *id, char *why, size_t why_size)
+ua_answer(struct ua *ua, const char *id, char out[static 16], char *why,
+    size_t why_size)
 {
 	struct call *c;
 
-	TAILQ_FOREACH (c, &ua->calls, link)
-		if (c->incoming && c->state == CALL_RINGING &&
-		    (id == NULL || strcmp(id, c->id) == 0))
-			return answer_now(c, why, why_size);
+	TAILQ_FOREACH (c, &ua->calls, link) {
+		if (!c->incoming || c->state != CALL_RINGING ||
+		    (id != NULL && strcmp(id, c->id) != 0))
+			continue;
+		(void)snprintf(out, 16, "%s", c->id);
+		return answer_now(c, why, why_size);
+	}
 	(void)snprintf(why, why_size, "no call is ringing%s%s",
 	    id != NULL ? " under the id " : "", id != NULL ? esc(id) : "");
 	return CTL_FAIL;
@@ -608,7 +612,12 @@ static enum ctl_exit
 dial_check(struct ua *ua, const struct ua_dial *d, char *why, size_t why_size)
 {
 	int64_t max = prov_get_int(ua->app->store, "call.max");
+	enum ctl_exit code = ua_check_uri(d->uri, why, why_size);
 
+	if (code == CTL_OK && d->headers != NULL)
+		code = ua_check_headers(d->headers, why, why_size);
+	if (code != CTL_OK)
+		return code;
 	if (srtp_of(d->srtp) == -2) {
 		(void)snprintf(why, why_size,
 		    "--srtp %s: disabled, optional or standard", esc(d->srtp));
@@ -705,8 +714,8 @@ ua_hangup_all(struct ua *ua)
 }
 
 enum ctl_exit
-ua_dtmf(struct ua *ua, const char *id, const char *digits, char *why,
-    size_t why_size)
+ua_dtmf(struct ua *ua, const char *id, const char *digits, char out[static 16],
+    char *why, size_t why_size)
 {
 	struct call *c =
 	    id != NULL ? call_find(ua, id) : TAILQ_FIRST(&ua->calls);
@@ -721,5 +730,6 @@ ua_dtmf(struct ua *ua, const char *id, const char *digits, char *why,
 		    esc(digits));
 		return CTL_USAGE;
 	}
+	(void)snprintf(out, 16, "%s", c->id);
 	return CTL_OK;
 }

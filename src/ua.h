@@ -50,6 +50,10 @@ struct ua_target {
 };
 /* ua_target_parse reads host, port and transport of a SIP URI; E_PARSE. */
 MUST_CHECK int ua_target_parse(struct ua_target *t, const char *uri);
+/* ua_check_uri and ua_check_headers judge what a user gave; CTL_USAGE with a
+ * sentence.  Headers are lines that end in CR LF. */
+enum ctl_exit ua_check_uri(const char *uri, char *why, size_t why_size);
+enum ctl_exit ua_check_headers(const char *headers, char *why, size_t why_size);
 /* ua_direct_policy is the sip_policy_cb of direct calls; arg: struct app. */
 int ua_direct_policy(const char *peer, struct tls_policy *out, void *arg);
 /* call_open_media makes the media session of a call, if it has none. */

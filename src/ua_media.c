@@ -8,42 +8,6 @@
 #include "ua.h"
 
 int
-ua_target_parse(struct ua_target *t, const char *uri)
-{
-	struct slice s = slice_of(uri), head, tail, host;
-	struct ua_target r = { .port = 0 };
-	int err;
-
-	if (s.n > 5 && strncasecmp(s.p, "sips:", 5) == 0) {
-		r.tls = true;
-		s.p += 5;
-		s.n -= 5;
-	} else if (s.n > 4 && strncasecmp(s.p, "sip:", 4) == 0) {
-		s.p += 4;
-		s.n -= 4;
-	} else {
-		return E_PARSE;
-	}
-	if (slice_cut(s, '@', &head, &tail))
-		s = tail;
-	(void)slice_cut(s, '?', &head, &tail);
-	(void)slice_cut(head, ';', &host, &tail);
-	while (tail.n != 0) {
-		(void)slice_cut(tail, ';', &head, &tail);
-		if (slice_case_is(head, "transport=tls"))
-			r.tls = true;
-	}
-	if ((err = addr_split(host, &host, &r.port)) != 0)
-		return err;
-	if (host.n == 0)
-		return E_PARSE;
-	if (str_copy_slice(r.host, sizeof(r.host), host) != 0)
-		return E_PARSE;
-	*t = r;
-	return 0;
-}
-
-int
 ua_direct_policy(const char *peer, struct tls_policy *out, void *arg)
 {
 	const struct app *a = arg;

@@ -51,6 +51,11 @@ on_call(struct ctl_req *r, const struct jv *args, void *arg)
 		ctl_fail(r, CTL_USAGE, "call needs a SIP URI", NULL);
 		return;
 	}
+	if (jv_get(args, "headers") != NULL && d.headers == NULL) {
+		ctl_fail(r, CTL_USAGE,
+		    "headers is one string of lines that end in CR LF", NULL);
+		return;
+	}
 	take_files(r, args, &d);
 	code = ua_dial(a->ua, &d, id, why, sizeof(why));
 	if (code == CTL_OK) {
@@ -66,13 +71,12 @@ static void
 on_answer(struct ctl_req *r, const struct jv *args, void *arg)
 {
 	struct app *a = arg;
-	const char *id = jv_get_str(args, "call");
-	char why[WHY_SIZE] = "";
+	char id[16], why[WHY_SIZE] = "";
 	enum ctl_exit code;
 
-	code = ua_answer(a->ua, id, why, sizeof(why));
+	code = ua_answer(a->ua, jv_get_str(args, "call"), id, why, sizeof(why));
 	if (code == CTL_OK)
-		ctl_reply(r, one("call", id != NULL ? id : ""));
+		ctl_reply(r, one("call", id));
 	else
 		ctl_fail(r, code, why, NULL);
 }
@@ -97,15 +101,15 @@ static void
 on_dtmf(struct ctl_req *r, const struct jv *args, void *arg)
 {
 	struct app *a = arg;
-	const char *id = jv_get_str(args, "call");
 	const char *digits = jv_get_str(args, "digits");
-	char why[WHY_SIZE] = "dtmf needs digits";
+	char id[16], why[WHY_SIZE] = "dtmf needs digits";
 	enum ctl_exit code = CTL_USAGE;
 
 	if (digits != NULL)
-		code = ua_dtmf(a->ua, id, digits, why, sizeof(why));
+		code = ua_dtmf(a->ua, jv_get_str(args, "call"), digits, id, why,
+		    sizeof(why));
 	if (code == CTL_OK)
-		ctl_reply(r, one("call", id != NULL ? id : ""));
+		ctl_reply(r, one("call", id));
 	else
 		ctl_fail(r, code, why, NULL);
 }
@@ -188,6 +192,14 @@ change(struct ctl_req *r, const struct jv *args, struct app *a, bool set)
 		    NULL);
 		return;
 	}
+	if (!set && k == NULL) {
+		o = jv_obj();
+		ignore_err(prov_explain(a->store, key, o, why, sizeof(why)),
+		    "it names the nearest key");
+		jv_free(o);
+		ctl_fail(r, CTL_CONFIG, why, NULL);
+		return;
+	}
 	if (set && value == NULL) {
 		ctl_fail(r, CTL_USAGE, "the value is missing", NULL);
 		return;
@@ -206,6 +218,8 @@ change(struct ctl_req *r, const struct jv *args, struct app *a, bool set)
 	o = one("key", key);
 	if (set)
 		jv_set_bool(o, "set", true);
+	if (k != NULL && (k->scope & PROV_S_RESTART) != 0)
+		jv_set_str(o, "counts", "after a restart");
 	ctl_reply(r, o);
 }
 

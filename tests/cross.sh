@@ -23,8 +23,15 @@ sysroot() {
 	[ -e "$2/usr/include/osip2" ] && return 0
 	include=$(awk '$1 == "build" && $2 ~ /-dev$/ { print $2 }' tests/packages |
 		tr '\n' ',')libc6-dev,libcmocka-dev
-	mmdebstrap --mode=root --variant=extract --architectures="$1" \
-		--include="$include" bookworm "$2"
+	# The machine's own mirrors; the archive proper is enough for -dev.
+	apt-get indextargets \
+		--format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
+		'Created-By: Packages' | grep -v security | sort -u |
+		mmdebstrap --mode=root --variant=extract --architectures="$1" \
+			--include="$include" bookworm "$2" - || {
+		rm -rf "$2"
+		return 1
+	}
 	# Links in the sysroot point at /...: make them relative to it.
 	find "$2/usr/lib" -type l -lname '/*' | while read -r l; do
 		ln -sf "$2$(readlink "$l")" "$l"

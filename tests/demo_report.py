@@ -54,8 +54,10 @@ def table(folder):
     row("provisioning", prov["server"])
     for f in prov["files"]:
         row("", f"{f['name']}: {f['state']}, {f['settings']} settings")
-    if prov.get("verdict"):
-        tls_rows("  over", prov["verdict"])
+    # The first connection: later ones resume it and prove nothing anew.
+    first = [v for v in status["tls"] if v["use"] == "prov"][-1:]
+    for v in first or [prov["verdict"]]:
+        tls_rows("  over", v)
     row("registration", f"{acc['aor']}  {acc['state']} for "
         f"{acc['expires_s']} s, digest {acc['digest']}")
     tls_rows("  over", acc["tls"])

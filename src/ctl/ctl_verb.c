@@ -53,6 +53,7 @@ static const struct ctl_opt opts_mint[] = {
 	{ "days", "N", "how long it is valid" },
 	{ "rsa", "BITS", "an RSA key instead of EC P-256" },
 	{ "out", "FILE", "certificate, chain and key go there" },
+	{ "force", NULL, "write over a file that exists" },
 	{ NULL, NULL, NULL },
 };
 static const struct ctl_opt opts_lab[] = {

@@ -189,6 +189,55 @@ def cancel_while_it_rings(t):
 
 
 @bb.test(30)
+def words_that_make_no_sense_are_usage_errors(t):
+    """Nothing of them reaches the wire: the flow stays as it was."""
+    r, e = world(t)
+    for words in (["tel:1002"], ["http://x"],
+                  ["1002", "--header", "Call-ID: evil"],
+                  ["1002", "--header", "l: 5"],
+                  ["1002", "--header", "no colon"],
+                  ["1002", "--header", "X-A: b\rX: c"],
+                  ["1002", "--srtp", "perhaps"]):
+        x = e.verb("call", *words)
+        t.ok(x.code == 2, "call %s: exit 2: %s"
+             % (" ".join(words).replace("\r", "\\r"), x.json.get("error")), x)
+    for bad in ("X: a\r\nVia: SIP/2.0/TLS x\r\n", "X: no end", ["X: a"]):
+        x = e.ask("call", uri="1002", headers=bad)
+        t.ok(x is None, "headers %r: refused" % (bad,), x)
+    x = e.verb("config", "unset", "sip.porxy")
+    t.ok(x.code == 9 and "sip.proxy" in x.json.get("error", ""),
+         "config unset of no key: exit 9 and the nearest", x)
+    x = e.verb("config", "set", "sip.listen.udp", "127.0.0.1:0")
+    t.ok(x.json.get("counts") == "after a restart"
+         and any("sip.listen.udp" in w for w in e.status()["warnings"]),
+         "a setting that waits for a restart is told of", x)
+    t.ok(e.calls() == [] and e.account().get("state") == "registered",
+         "no call, still registered")
+    r.invite()
+    x = e.verb("dtmf", "1")
+    t.ok(x.code == 0 and x.json.get("call", "").startswith("c"),
+         "dtmf names the call it took", x)
+    r.close()
+
+
+@bb.test(20)
+def a_settings_file_that_is_missing_or_bad(t):
+    e = t.endpoint(conf={"sip.u1.dname": "Good"})
+    argv = e.argv()
+    argv[argv.index("--conf") + 1] += ".nowhere"
+    p = bb.Proc(t, "missing", argv)
+    t.ok(p.popen.wait(5) == 9, "--conf that is not there: exit 9",
+         bb.read(p.log))
+    e.start()
+    e.stop()
+    bb.write(e.conf, "call.max = many\n", 0o600)
+    e.start()
+    t.ok(e.get("sip.u1.dname") == "Good", "the last good copy is in force")
+    t.ok(any("refused" in w for w in e.status().get("warnings")),
+         "the status says so", e.status().get("warnings"))
+
+
+@bb.test(30)
 def certificates_hold_before_openssl(t):
     """cert ca-init, mint, show; `openssl verify` judges what was made."""
     e = t.endpoint()
@@ -206,6 +255,10 @@ def certificates_hold_before_openssl(t):
         x = e.verb("cert", "mint", "--ca", ca, "--kind", kind, "--out", out,
                    *args)
         t.ok(x.code == 0, "mint %s: exit 0" % kind, x)
+        again = e.verb("cert", "mint", "--ca", ca, "--kind", kind, "--out",
+                       out, *args)
+        t.ok(again.code == 1 and out in again.json["error"],
+             "mint writes over no key", again)
         t.ok(os.stat(out).st_mode & 0o777 == 0o600, "its key is private",
              oct(os.stat(out).st_mode))
         v = openssl("verify", "-x509_strict", "-purpose",
