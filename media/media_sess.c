@@ -147,6 +147,14 @@ rtp_take(struct media_sess *m, const struct media_rtp *h, int64_t now)
 	    "out of memory: the packet is lost, as packets are");
 }
 
+/* The peer is there. */
+static void
+alive(struct media_sess *m, int64_t now)
+{
+	m->last_rx_us = now;
+	m->timed_out = false;
+}
+
 /* media_net_cb. */
 static void
 on_packet(const uint8_t *p, size_t n, bool is_rtcp, void *arg)
@@ -156,16 +164,18 @@ on_packet(const uint8_t *p, size_t n, bool is_rtcp, void *arg)
 	struct media_rtp h;
 
 	if (is_rtcp) {
-		if (media_rtcp_read(&m->rtcp, m->tx.ssrc, p, n, now) == 0 &&
-		    m->tx.codec != NULL && m->tx.codec->enc_loss != NULL)
+		if (media_rtcp_read(&m->rtcp, m->tx.ssrc, p, n, now) != 0)
+			return;
+		/* Whoever has nothing to say sends reports all the same. */
+		alive(m, now);
+		if (m->tx.codec != NULL && m->tx.codec->enc_loss != NULL)
 			m->tx.codec->enc_loss(
 			    m->tx.enc, m->rtcp.peer_loss * 100U / 256);
 		return;
 	}
 	if (media_rtp_parse(&h, p, n) != 0)
 		return;
-	m->last_rx_us = now;
-	m->timed_out = false;
+	alive(m, now);
 	if (m->first_rx_us < 0) {
 		m->first_rx_us = now - m->start_us;
 		tell(m, MEDIA_EV_FIRST_RX);
@@ -264,6 +274,15 @@ report(struct media_sess *m, bool bye, int64_t now)
 	    &m->net, out, media_rtcp_write(&m->rtcp, &v, bye, now, out), true);
 }
 
+/* False on hold, theirs by RFC 2543 (0.0.0.0, no port is left) included. */
+static bool
+peer_should_send(const struct media_sess *m)
+{
+	const struct media_agreed *a = &m->neg.now;
+
+	return (a->dir & MEDIA_RECV) && !m->neg.hold && addr_port(&a->rtp) != 0;
+}
+
 /* What is due less often than frames. */
 static void
 chores(struct media_sess *m, int64_t now)
@@ -278,8 +297,9 @@ chores(struct media_sess *m, int64_t now)
 		m->level_us = now;
 		media_net_tidy(&m->net, now);
 	}
-	if ((m->neg.now.dir & MEDIA_RECV) && !m->neg.hold && !m->timed_out &&
-	    now - m->last_rx_us >= TIMEOUT_US) {
+	if (!peer_should_send(m)) {
+		m->last_rx_us = now; /* the wait starts when it should again */
+	} else if (!m->timed_out && now - m->last_rx_us >= TIMEOUT_US) {
 		m->timed_out = true;
 		log_warn(LOGC_MEDIA, m->log_id, "no audio came for %d s",
 		    TIMEOUT_US / 1000000);
@@ -388,8 +408,6 @@ renew(struct media_sess *m, const struct media_agreed *a, bool answered)
 	m->tx.pt = a->pt_tx;
 	m->tx.dtmf_pt = a->dtmf_tx;
 	m->tx.dtmf_hz = a->dtmf_hz;
-	if (!(m->neg.now.dir & MEDIA_RECV))
-		m->last_rx_us = clock_mono_us();
 	media_net_apply(&m->net, a, &keys, answered);
 out:
 	media_rx_clear(&rx);

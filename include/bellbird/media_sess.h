@@ -60,7 +60,8 @@ struct media_conf {
 
 enum media_event {
 	MEDIA_EV_FIRST_RX, /* the first packet that passed all checks */
-	MEDIA_EV_TIMEOUT,  /* nothing for 30 s although something should come */
+	MEDIA_EV_TIMEOUT,  /* nothing for 30 s, audio or report, although
+			      something should come */
 	MEDIA_EV_PLAYED,   /* play_fd reached its end */
 	MEDIA_EV_DTMF,     /* value: the digit */
 	MEDIA_EV_DEVICE,   /* the device was lost; null took its place */

@@ -218,6 +218,91 @@ silence_of_the_network_is_told_once(void **state)
 	raw_close(&r);
 }
 
+/* Sends a receiver report, to the port of RTCP. */
+static void
+raw_report(struct raw *r)
+{
+	struct media_rtcp_view view = { .ssrc = 77 };
+	uint8_t out[MEDIA_PACKET_MAX];
+	struct addr to = r->to;
+	struct media_rtcp report;
+	size_t n;
+
+	media_rtcp_init(&report);
+	n = media_rtcp_write(&report, &view, false, clock_mono_us(), out);
+	if (r->tx != NULL)
+		assert_int_equal(media_srtp_protect(r->tx, out, &n, true), 0);
+	addr_set_port(&to, (uint16_t)(addr_port(&to) + 1));
+	assert_int_equal(udp_send(r->rtcp, out, n, &to), 0);
+}
+
+/* Who suppresses silence sends reports; under SRTP they must be real ones. */
+static void
+reports_are_a_sign_of_life(void **state)
+{
+	static const struct {
+		bool secure, real;
+		unsigned int want; /* timeouts */
+	} v[] = { { false, true, 0 }, { true, true, 0 }, { true, false, 1 } };
+	struct media_conf c = conf("null");
+	static struct raw r;
+	struct media_crypto key;
+	struct party p;
+
+	(void)state;
+	c.srtp = MEDIA_SRTP_OPTIONAL;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		party_open(&p, &c);
+		raw_open(&r, "127.0.0.1");
+		key = raw_offer(
+		    &r, &p, "RTP/AVP", v[i].secure ? CRYPTO(KEY) : "");
+		start(&p);
+		if (v[i].real && v[i].secure)
+			raw_keys(&r, KEY, &key);
+		for (int k = 0; k < 12; k++) {
+			raw_report(&r);
+			loop_fake_run(l, 5 * S);
+		}
+		assert_int_equal(p.events[MEDIA_EV_TIMEOUT], v[i].want);
+		loop_fake_run(l, 31 * S);
+		assert_int_equal(p.events[MEDIA_EV_TIMEOUT], 1);
+		assert_int_equal(stats(&p).first_rx_us, -1);
+		party_close(&p);
+		raw_close(&r);
+	}
+}
+
+/* Nothing is missing while the peer is not supposed to send; when it is again,
+ * it has its time from then on. */
+static void
+on_hold_nothing_is_missed(void **state)
+{
+	static const char *const holds[] = { "a=recvonly\r\n", "a=inactive\r\n",
+		"c=IN IP4 0.0.0.0\r\n" };
+	struct media_conf c = conf("null");
+	static struct raw r;
+	struct party p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(holds) / sizeof(holds[0]); i++) {
+		print_message("%s", holds[i]);
+		party_open(&p, &c);
+		raw_open(&r, "127.0.0.1");
+		raw_offer(&r, &p, "RTP/AVP", "");
+		start(&p);
+		loop_fake_run(l, 20 * S);
+		raw_offer(&r, &p, "RTP/AVP", holds[i]);
+		loop_fake_run(l, 100 * S);
+		raw_offer(&r, &p, "RTP/AVP", "");
+		loop_fake_run(l, 28 * S);
+		assert_int_equal(p.events[MEDIA_EV_TIMEOUT], 0);
+		loop_fake_run(l, 3 * S);
+		assert_int_equal(p.events[MEDIA_EV_TIMEOUT], 1);
+		party_close(&p);
+		raw_close(&r);
+	}
+}
+
 /* ---- whom to believe ---- */
 
 static void
@@ -844,6 +929,8 @@ main(void)
 		T(a_file_is_played_to_its_end),
 		T(on_hold_nothing_is_sent_back),
 		T(silence_of_the_network_is_told_once),
+		T(reports_are_a_sign_of_life),
+		T(on_hold_nothing_is_missed),
 		T(in_clear_one_source_is_believed),
 		T(with_srtp_the_key_is_believed),
 		T(what_was_not_agreed_is_not_audio),
