@@ -35,7 +35,7 @@ struct sip_reg {
 	enum sip_reg_state state;
 	bool told, unregistering, trusted;
 	int err, code;
-	char reason[96];
+	char reason[640];
 	struct sip_route *route;
 	struct sip_target targets[SIPC_TARGETS_MAX];
 	size_t num_targets, next;

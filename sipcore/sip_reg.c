@@ -191,7 +191,7 @@ wait_retry(struct sip_reg *r, int64_t min_us)
 	r->due_us = clock_mono_us() + us;
 	if (timer_start(&r->timer, r->s->conf.loop, us, on_timer, r) != 0)
 		log_err(LOGC_SIP, 0, "registration stands still: no memory");
-	log_info(LOGC_SIP, 0, "registration waits ms=%lld err=%d reason=%s",
+	log_debug(LOGC_SIP, 0, "registration waits ms=%lld err=%d reason=%s",
 	    (long long)(us / SIPC_MS), r->err, esc(r->reason));
 	reg_enter(r, SIP_REG_WAITING);
 }

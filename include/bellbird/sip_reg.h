@@ -39,7 +39,7 @@ struct sip_reg_status {
 	enum sip_reg_state state;
 	int err;  /* why not registered: E_TLS_*, E_SIP_*, E_DNS_*, errno; 0 */
 	int code; /* last final SIP response, 0 if none */
-	char reason[96]; /* one plain sentence, escaped */
+	char reason[640]; /* one plain sentence, escaped */
 	char aor[256];
 	char contact[256];
 	enum sip_transport transport;
