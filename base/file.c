@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bellbird/file.h"
+#include "bellbird/log.h"
 #include "bellbird/mem.h"
 #include "bellbird/str.h"
 
@@ -64,19 +65,31 @@ dir_of(const char *path, char out[static PATH_MAX])
 	return 0;
 }
 
-/* Makes the names in a folder durable. */
+/* Opens a folder for dir_sync(), before anything in it is changed. */
 static int
-dir_sync(const char *dir)
+dir_open(const char *dir, int *out)
 {
-	int fd, err = 0;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+	if (fd < 0)
 		return errno;
+	*out = fd;
+	return 0;
+}
+
+/*
+ * Makes the names in an open folder durable.  By now the change is done and
+ * everybody sees it: a failure is no reason to tell the caller that nothing has
+ * happened.
+ */
+static void
+dir_sync(int fd, const char *path)
+{
 	/* Some file systems cannot; what they can is all there is. */
 	if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
-		err = errno;
-	close(fd);
-	return err;
+		log_err(LOGC_APP, 0,
+		    "%s is changed, but a power cut may undo it: %s", esc(path),
+		    err_str(errno));
 }
 
 /* Creates a new temporary file in `dir`; the name has no meaning. */
@@ -126,12 +139,13 @@ int
 file_write(const char *path, const void *p, size_t n, mode_t mode)
 {
 	char dir[PATH_MAX], temp[PATH_MAX];
-	int fd = -1, err;
+	int fd = -1, dir_fd = -1, err;
 
-	if ((err = dir_of(path, dir)) != 0)
+	if ((err = dir_of(path, dir)) != 0 ||
+	    (err = dir_open(dir, &dir_fd)) != 0)
 		return err;
 	if ((err = temp_open(dir, temp, &fd)) != 0)
-		return err;
+		goto out;
 	if (fchmod(fd, mode) != 0)
 		err = errno;
 	if (err == 0)
@@ -144,9 +158,12 @@ file_write(const char *path, const void *p, size_t n, mode_t mode)
 		err = errno;
 	if (err != 0) {
 		ignore_err(unlink(temp), "file_sweep removes it later");
-		return err;
+		goto out;
 	}
-	return dir_sync(dir);
+	dir_sync(dir_fd, path);
+out:
+	close(dir_fd);
+	return err;
 }
 
 /* Makes one folder of a path; one that exists is fine. */
@@ -189,13 +206,18 @@ int
 file_remove(const char *path)
 {
 	char dir[PATH_MAX];
-	int err;
+	int fd = -1, err;
 
 	if ((err = dir_of(path, dir)) != 0)
 		return err;
-	if (unlink(path) != 0)
-		return errno == ENOENT ? 0 : errno;
-	return dir_sync(dir);
+	if ((err = dir_open(dir, &fd)) != 0)
+		return err == ENOENT ? 0 : err;
+	if (unlink(path) == 0)
+		dir_sync(fd, path);
+	else if (errno != ENOENT)
+		err = errno;
+	close(fd);
+	return err;
 }
 
 /* Order of names that does not depend on the locale. */

@@ -13,13 +13,15 @@ MUST_CHECK int file_read(const char *path, struct buf *b);
 /*
  * file_write replaces `path` atomically: temporary file in the same folder,
  * fsync, rename, fsync of the folder.  A cut at any byte leaves the old or the
- * new file.  `mode` is exact (umask does not matter).  Returns an errno.
+ * new file.  `mode` is exact (umask does not matter).  An errno means that the
+ * old file is in place; where the last step fails the new one is (logged).
  */
 MUST_CHECK int file_write(
     const char *path, const void *p, size_t n, mode_t mode);
 /* file_mkdirs is like mkdir -p; `mode` is exact for what it makes. */
 MUST_CHECK int file_mkdirs(const char *path, mode_t mode);
-/* file_remove unlinks and fsyncs the folder; ENOENT is success. */
+/* file_remove unlinks and fsyncs the folder; ENOENT is success, and a failed
+ * fsync too (logged). */
 MUST_CHECK int file_remove(const char *path);
 
 /* file_list calls `cb` for each regular file of a folder (links followed,
