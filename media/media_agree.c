@@ -249,6 +249,17 @@ is_any(const struct addr *a)
 	return memcmp(&a->u.in6.sin6_addr, &any6, sizeof(any6)) == 0;
 }
 
+/* False for where a=rtcp may not send our reports: to a group, to nowhere, or
+ * to services of this machine when the peer is not on it. */
+static bool
+rtcp_addr_ok(const struct media_sdp_m *m)
+{
+	return addr_is_set(&m->rtcp) &&
+	    m->rtcp.u.sa.sa_family == m->conn.u.sa.sa_family &&
+	    !is_any(&m->rtcp) && !addr_is_multicast(&m->rtcp) &&
+	    (!addr_is_loopback(&m->rtcp) || addr_is_loopback(&m->conn));
+}
+
 int
 media_agree_addr(const struct media_neg *n, const struct media_sdp_m *m,
     struct media_agreed *a, char *why, size_t why_size)
@@ -262,9 +273,7 @@ media_agree_addr(const struct media_neg *n, const struct media_sdp_m *m,
 	}
 	a->rtp = m->conn;
 	a->rtcp_mux = m->rtcp_mux;
-	a->rtcp = addr_is_set(&m->rtcp) ? m->rtcp : m->conn;
-	if (a->rtcp.u.sa.sa_family != m->conn.u.sa.sa_family)
-		a->rtcp = m->conn;
+	a->rtcp = rtcp_addr_ok(m) ? m->rtcp : m->conn;
 	addr_set_port(&a->rtcp,
 	    m->rtcp_mux             ? m->port
 		: m->rtcp_port != 0 ? m->rtcp_port

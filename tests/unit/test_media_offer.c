@@ -683,6 +683,15 @@ rtcp_goes_where_it_was_asked_to(void **state)
 		{ "a=rtcp:4010 IN IP4 192.0.2.2\r\n", "192.0.2.2:4010", false },
 		{ "a=rtcp:4010 IN IP6 2001:db8::1\r\n", "192.0.2.1:4010",
 		    false },
+		/* The address of those is not for us to send to. */
+		{ "a=rtcp:4010 IN IP4 224.0.1.75\r\n", "192.0.2.1:4010",
+		    false },
+		{ "a=rtcp:4010 IN IP4 0.0.0.0\r\n", "192.0.2.1:4010", false },
+		{ "a=rtcp:4010 IN IP4 127.0.0.1\r\n", "192.0.2.1:4010", false },
+		{ "c=IN IP4 127.0.0.2\r\na=rtcp:4010 IN IP4 127.0.0.1\r\n",
+		    "127.0.0.1:4010", false },
+		{ "a=rtcp:4010 IN IP4 127.0.0.1\r\nc=IN IP4 127.0.0.2\r\n",
+		    "127.0.0.1:4010", false },
 		{ "a=rtcp-mux\r\n", "192.0.2.1:4000", true },
 	};
 	char text[200];
@@ -693,7 +702,9 @@ rtcp_goes_where_it_was_asked_to(void **state)
 		(void)snprintf(text, sizeof(text), AVP "%s", v[i].attrs);
 		end_open(&e, MEDIA_SRTP_DISABLED, false, NULL, NULL);
 		assert_non_null(answer(&e, peer(text)));
-		addr_is(&e.n.now.rtp, "192.0.2.1:4000");
+		addr_is(&e.n.now.rtp,
+		    strstr(v[i].attrs, "c=") != NULL ? "127.0.0.2:4000"
+						     : "192.0.2.1:4000");
 		addr_is(&e.n.now.rtcp, v[i].rtcp);
 		assert_true(e.n.now.rtcp_mux == v[i].mux);
 		assert_true(got.m[0].rtcp_mux == v[i].mux);
