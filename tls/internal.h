@@ -305,6 +305,8 @@ void tls_conn_kill(struct tls_conn *c);
 
 void tls_bev_orphan(struct tls_conn *c);
 void tls_bev_expired(struct tls_conn *c);
+/* tls_bev_bye says close_notify, if all that was written has left. */
+void tls_bev_bye(struct tls_conn *c);
 /* tls_listen_up hands an accepted connection over. */
 void tls_listen_up(struct tls_conn *c);
 /* tls_listen_gone: an accepted connection is freed. */

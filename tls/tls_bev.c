@@ -377,6 +377,19 @@ on_free(void *arg)
 }
 
 void
+tls_bev_bye(struct tls_conn *c)
+{
+	/* What was cut must not look whole to the peer. */
+	if (!is_live(c) || !c->up || c->face->failed ||
+	    evbuffer_get_length(bufferevent_get_output(c->flt)) > 0 ||
+	    !tls_hs_flush(c))
+		return;
+	SSL_shutdown(c->ssl);
+	tls_err_drop();
+	tls_hs_flush(c);
+}
+
+void
 tls_bev_expired(struct tls_conn *c)
 {
 	if (!is_live(c))

@@ -617,6 +617,8 @@ tls_conn_free(struct tls_conn *c)
 void
 tls_conn_shutdown(struct tls_conn *c)
 {
+	if (c->flt != NULL)
+		tls_bev_bye(c);
 	if (c->ended || c->dead || c->shut || c->flt != NULL)
 		return;
 	c->shut = true;

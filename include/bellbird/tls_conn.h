@@ -132,6 +132,10 @@ uint64_t tls_conn_id(const struct tls_conn *c);
  * with tls_bev_client (evhttp connects the socket itself); server: from
  * evhttp's bevcb with tls_bev_server.  The bufferevent owns the connection;
  * the observer is told TLS_EV_UP and TLS_EV_CLOSED and may ask the verdict.
+ * evhttp closes the socket itself, so who uses it has to say good-bye before
+ * (RFC 8446 6.1): tls_conn_shutdown() from evhttp's close callback, and before
+ * evhttp_connection_free() of a client, which does not call that.  It sends
+ * close_notify at once, nothing if an answer was cut, and closes nothing.
  */
 struct bufferevent;
 MUST_CHECK int tls_bev_client(struct bufferevent **out, struct tls_env *e,

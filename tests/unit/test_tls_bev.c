@@ -164,6 +164,18 @@ body_take(struct evhttp_request *req, struct buf *out)
 	    buf_add(out, evbuffer_pullup(in, (ev_ssize_t)n), n), 0);
 }
 
+/* evhttp is about to close. */
+static void
+on_close(struct evhttp_connection *ec, void *arg)
+{
+	struct end *e = arg;
+	struct tls_conn *c =
+	    tls_bev_conn(e->env, evhttp_connection_get_bufferevent(ec));
+
+	if (c != NULL)
+		tls_conn_shutdown(c);
+}
+
 static void
 on_request(struct evhttp_request *req, void *arg)
 {
@@ -174,6 +186,8 @@ on_request(struct evhttp_request *req, void *arg)
 
 	(void)arg;
 	assert_non_null(c);
+	evhttp_connection_set_closecb(
+	    evhttp_request_get_connection(req), on_close, &srv);
 	if (tls_conn_peer_cn(c, peer, sizeof(peer)) != 0)
 		(void)snprintf(peer, sizeof(peer), "nobody");
 	body_take(req, &heard);
@@ -297,9 +311,14 @@ rounds(void)
 static void
 hang_up(void)
 {
+	struct tls_conn *c = tls_bev_conn(cli.env, ask.bev);
+
+	if (c != NULL)
+		tls_conn_shutdown(c);
 	if (ask.conn != NULL)
 		evhttp_connection_free(ask.conn);
 	ask.conn = NULL;
+	ask.bev = NULL;
 	rounds();
 }
 
@@ -362,6 +381,7 @@ dial(void)
 	    loop_base(loop), NULL, ask.bev, "127.0.0.1", addr_port(&where));
 	assert_non_null(ask.conn);
 	evhttp_connection_set_retries(ask.conn, 0);
+	evhttp_connection_set_closecb(ask.conn, on_close, &cli);
 }
 
 static void
@@ -740,14 +760,24 @@ a_silent_server_is_given_up_in_time(void **state)
 static struct {
 	struct tls_listen *listen;
 	const char *say;
-	bool notify; /* says good-bye before TCP ends */
+	enum { CUTS, NOTIFIES, STAYS } end; /* what it does then */
+	struct tls_conn *c;
+	bool pauses; /* reads nothing once it is up */
+	size_t closed;
+	int err;
 } rude;
 
 static void
 on_rude(struct tls_conn *c, enum tls_event ev, int err, void *arg)
 {
-	(void)err;
 	(void)arg;
+	if (ev == TLS_EV_UP && rude.pauses)
+		tls_conn_read_pause(c, true);
+	if (ev == TLS_EV_CLOSED) {
+		rude.c = NULL;
+		rude.closed++;
+		rude.err = err;
+	}
 	if (ev != TLS_EV_DATA)
 		return;
 	tls_conn_drain(c, tls_conn_peek(c).n);
@@ -755,9 +785,9 @@ on_rude(struct tls_conn *c, enum tls_event ev, int err, void *arg)
 		return;
 	assert_int_equal(tls_conn_write(c, rude.say, strlen(rude.say)), 0);
 	rude.say = NULL;
-	if (rude.notify)
+	if (rude.end == NOTIFIES)
 		tls_conn_shutdown(c);
-	else
+	else if (rude.end == CUTS)
 		assert_int_equal(
 		    shutdown(bufferevent_getfd(c->bev), SHUT_WR), 0);
 }
@@ -765,17 +795,19 @@ on_rude(struct tls_conn *c, enum tls_event ev, int err, void *arg)
 static void
 on_rude_accept(struct tls_conn *c, void *arg)
 {
+	rude.c = c;
 	tls_conn_set_cb(c, on_rude, arg);
 }
 
 static void
-serve_rudely(const char *text, bool notify)
+serve_rudely(const char *text, int end)
 {
 	struct tls_listen_conf c = { .policy = &srv.policy,
 		.cb = on_rude_accept };
 
+	memset(&rude, 0, sizeof(rude));
 	rude.say = text;
-	rude.notify = notify;
+	rude.end = end;
 	assert_int_equal(addr_parse(&c.local, slice_of("127.0.0.1"), 0), 0);
 	assert_int_equal(tls_listen_open(&rude.listen, srv.env, &c), 0);
 	tls_listen_local(rude.listen, &where);
@@ -822,7 +854,7 @@ a_cut_answer_is_no_answer(void **state)
 		    "%s, %s\n", v[k].why, tls_version_name(max[i / LEN(v)]));
 		world_open("id");
 		policies("localhost", false, max[i / LEN(v)]);
-		serve_rudely(v[k].say, v[k].notify);
+		serve_rudely(v[k].say, v[k].notify ? NOTIFIES : CUTS);
 		dial();
 		request(EVHTTP_REQ_GET, "/", true);
 		settle(is_done);
@@ -837,6 +869,94 @@ a_cut_answer_is_no_answer(void **state)
 		rounds();
 		world_end();
 	}
+}
+
+static bool
+rude_closed(void)
+{
+	return rude.closed > 0;
+}
+
+/* RFC 8446 6.1, where we are the client: evhttp resets, or is freed. */
+static void
+our_client_says_good_bye(void **state)
+{
+	static const uint16_t max[] = { TLS_V13, TLS_V12 };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * LEN(max); i++) {
+		world_open("id");
+		policies("localhost", false, max[i / 2]);
+		serve_rudely(
+		    "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole", STAYS);
+		dial();
+		request(EVHTTP_REQ_GET, "/", i % 2 == 0);
+		settle(is_done);
+		assert_int_equal(ask.status, 200);
+		if (i % 2 == 1) {
+			assert_int_equal(rude.closed, 0);
+			hang_up();
+		}
+		settle(rude_closed);
+		assert_int_equal(rude.err, 0); /* E_CLOSED without one */
+		hang_up();
+		tls_listen_close(rude.listen);
+		world_end();
+	}
+}
+
+/* A client that is not evhttp, so that it can tell how we end. */
+static void
+dial_rudely(const char *text)
+{
+	struct tls_conn_conf c = { .policy = &cli.policy,
+		.remote = where,
+		.host = "localhost",
+		.dns_us = -1,
+		.cb = on_rude };
+
+	memset(&rude, 0, sizeof(rude));
+	assert_int_equal(tls_conn_connect(&rude.c, cli.env, &c), 0);
+	assert_int_equal(tls_conn_write(rude.c, text, strlen(text)), 0);
+}
+
+static void
+our_server_says_good_bye(void **state)
+{
+	static const uint16_t max[] = { TLS_V13, TLS_V12 };
+
+	(void)state;
+	for (size_t i = 0; i < LEN(max); i++) {
+		world_open("id");
+		policies("localhost", false, max[i]);
+		serve();
+		dial_rudely("GET / HTTP/1.1\r\nHost: localhost\r\n"
+			    "Connection: close\r\n\r\n");
+		settle(rude_closed);
+		assert_int_equal(rude.err, 0);
+		world_close();
+	}
+}
+
+/* Then it would be a lie. */
+static void
+a_server_that_gives_up_does_not_say_good_bye(void **state)
+{
+	(void)state;
+	world_open("id");
+	policies("localhost", false, TLS_V13);
+	serve();
+	dial_rudely("GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n");
+	rude.pauses = true;
+	settle(has_heard);
+	rounds();
+	evhttp_free(http);
+	http = NULL;
+	rounds();
+	tls_conn_read_pause(rude.c, false);
+	settle(rude_closed);
+	assert_int_not_equal(rude.err, 0);
+	world_close();
 }
 
 /* ---- life ---- */
@@ -915,6 +1035,9 @@ main(void)
 		cmocka_unit_test(a_port_where_nothing_listens_is_refused),
 		cmocka_unit_test(a_silent_server_is_given_up_in_time),
 		cmocka_unit_test(a_cut_answer_is_no_answer),
+		cmocka_unit_test(our_client_says_good_bye),
+		cmocka_unit_test(our_server_says_good_bye),
+		cmocka_unit_test(a_server_that_gives_up_does_not_say_good_bye),
 		cmocka_unit_test(a_filter_without_policy_is_refused),
 		cmocka_unit_test(a_filter_may_be_freed_at_any_time),
 		cmocka_unit_test(an_environment_may_go_first),
