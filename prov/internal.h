@@ -228,5 +228,7 @@ void report_status(struct prov_report *r, const char *host, const char *file,
     const struct prov_http_result *h);
 /* report_refused: prov_stage() said no; marks the files with fatal problems. */
 void report_refused(struct prov_report *r, int err);
+/* report_log writes the outcome and each problem, once: nobody else does. */
+void report_log(const struct prov_report *r);
 
 #endif

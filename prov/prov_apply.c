@@ -40,8 +40,6 @@ prov_apply(struct prov_store *s, size_t *num_changed)
 	if ((err = change_begin(s, &c, p->layers, PROV_LAYERS)) != 0)
 		return err;
 	if ((err = set_commit(s, &p->blob)) != 0) {
-		log_err(LOGC_PROV, 0, "provisioned set not written: %s",
-		    err_str(err));
 		change_cancel(&c);
 		return err;
 	}

@@ -71,11 +71,7 @@ run_finish(struct prov_run *r)
 	struct prov_report *p = &r->report;
 
 	p->took_us = clock_mono_us() - r->started_us;
-	if (p->err != 0)
-		log_warn(LOGC_PROV, 0, "provisioning failed class=%s: %s",
-		    p->class, p->text);
-	else
-		log_info(LOGC_PROV, 0, "provisioning done: %s", p->text);
+	report_log(p);
 	*r->slot = NULL;
 	r->cb(p, r->conf.arg);
 	run_free(r);
@@ -221,6 +217,7 @@ run_apply(struct prov_run *r)
 	struct prov_report *p = &r->report;
 	struct prov_file fs[SET_FILES_MAX];
 	size_t n = set_files(r, fs), fetched = 0, k = 0;
+	char what[160];
 	int err;
 
 	for (size_t i = 0; i < p->num_files; i++)
@@ -241,8 +238,10 @@ run_apply(struct prov_run *r)
 		prov_unstage(r->conf.store);
 	} else if ((err = prov_apply(r->conf.store, &p->num_changed)) != 0) {
 		prov_unstage(r->conf.store);
-		report_fail(p, err, "store.write",
-		    "the new settings could not be written to disk",
+		snprintf(what, sizeof(what),
+		    "the new settings could not be written to disk (%s)",
+		    err_str(err));
+		report_fail(p, err, "store.write", what,
 		    "check the space and the rights of the state directory");
 		return;
 	} else {

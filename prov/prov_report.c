@@ -297,16 +297,57 @@ refused_mark(struct prov_report *r)
 	}
 }
 
+/* first_fatal finds the problem that report_refused() quotes. */
+static const struct prov_problem *
+first_fatal(const struct prov_report *r)
+{
+	for (size_t i = 0; i < r->problems.n; i++)
+		if (r->problems.v[i].fatal)
+			return &r->problems.v[i];
+	return NULL;
+}
+
+/* place_print writes ":line:column" where a problem has a line. */
+static void
+place_print(const struct prov_problem *p, char *out, size_t size)
+{
+	out[0] = '\0';
+	if (p->line > 0)
+		snprintf(out, size, ":%u:%u", p->line, p->column);
+}
+
+void
+report_log(const struct prov_report *r)
+{
+	const struct prov_problem *quoted = r->err != 0 ? first_fatal(r) : NULL;
+	const struct prov_problem *p;
+	char place[48];
+
+	if (r->err != 0)
+		log_err(LOGC_PROV, 0, "provisioning failed class=%s: %s",
+		    r->class, r->text);
+	else
+		log_info(LOGC_PROV, 0, "provisioning done: %s", r->text);
+	for (size_t i = 0; i < r->problems.n; i++) {
+		p = &r->problems.v[i];
+		if (p == quoted)
+			continue; /* the sentence above has it */
+		place_print(p, place, sizeof(place));
+		log_warn(
+		    LOGC_PROV, 0, "%s%s: %s", esc(p->file), place, p->text);
+	}
+	if (r->problems.dropped != 0)
+		log_warn(LOGC_PROV, 0, "and %zu further problems",
+		    r->problems.dropped);
+}
+
 void
 report_refused(struct prov_report *r, int err)
 {
-	const struct prov_problem *p = NULL;
+	const struct prov_problem *p = first_fatal(r);
 	const char *class = "conf.bad";
 	char what[460], where[48] = "";
 
-	for (size_t i = 0; p == NULL && i < r->problems.n; i++)
-		if (r->problems.v[i].fatal)
-			p = &r->problems.v[i];
 	if (err == ENOMEM) {
 		report_fail(r, err, "memory",
 		    "there was no memory to read the files", "try again");
@@ -316,8 +357,8 @@ report_refused(struct prov_report *r, int err)
 		class = "body.not_conf";
 	else if (err == E_LIMIT)
 		class = "body.too_large";
-	if (p != NULL && p->line > 0)
-		snprintf(where, sizeof(where), ":%u:%u", p->line, p->column);
+	if (p != NULL)
+		place_print(p, where, sizeof(where));
 	if (p != NULL)
 		snprintf(what, sizeof(what), "%.120s%s: %.280s", p->file, where,
 		    p->text);

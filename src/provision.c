@@ -110,16 +110,6 @@ on_report(const struct prov_report *r, void *arg)
 		p->state = "failed";
 	else
 		p->state = r->applied ? "applied" : "unchanged";
-	if (r->err != 0)
-		log_err(LOGC_PROV, 0, "%s [%s]", r->text, r->class);
-	else
-		log_info(LOGC_PROV, 0, "%s", r->text);
-	for (size_t i = 0; i < r->problems.n; i++) {
-		const struct prov_problem *b = &r->problems.v[i];
-
-		log_warn(LOGC_PROV, 0, "%s:%u:%u: %s", b->file, b->line,
-		    b->column, b->text);
-	}
 	jv_set_str(f, "class", r->class);
 	jv_set_str(f, "text", r->text);
 	jv_set_str(f, "server", r->server);

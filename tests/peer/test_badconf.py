@@ -173,7 +173,9 @@ def a_slip_does_not_show_the_password(t):
     n, e = world(t)
     n.put("cfg/" + FILE, "sip.u1.dname = After\nsip.u1.pwd: hunter2\n")
     r = refused(t, e, "a colon", r":2:1\b.*sip\.u1\.pwd")
-    said = r.out + r.err + bb.read(e.proc.log) + str(e.status())
+    log = bb.read(e.proc.log)
+    t.ok(log.count('found no = after') == 1, "the log tells it once", log)
+    said = r.out + r.err + log + str(e.status())
     t.ok("hunter2" not in said, "the password is shown nowhere",
          [l for l in said.split("\n") if "hunter2" in l])
 

@@ -79,6 +79,34 @@ quiet(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
 	(void)lv, (void)cat, (void)id, (void)line, (void)arg;
 }
 
+/* Lines of the log, for the one test that reads them. */
+static struct {
+	char text[4096];
+	size_t lines;
+} logged;
+
+static void
+keep(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
+    void *arg)
+{
+	size_t n = strlen(logged.text);
+
+	(void)lv, (void)cat, (void)id, (void)arg;
+	logged.lines++;
+	snprintf(logged.text + n, sizeof(logged.text) - n, "%s\n", line);
+}
+
+/* times counts how often the log has a text. */
+static size_t
+times(const char *text)
+{
+	size_t n = 0;
+
+	for (const char *p = logged.text; (p = strstr(p, text)) != NULL; p++)
+		n++;
+	return n;
+}
+
 static void
 conn_end(struct conn *c)
 {
@@ -529,6 +557,33 @@ failures_leave_the_settings(void **state)
 	}
 }
 
+/* Who decides logs (style 3.5): one line for the run, each problem once. */
+static void
+a_refusal_is_logged_once(void **state)
+{
+	static const struct route bad[] = {
+		{ .path = OWN,
+		    .answer = OK("55",
+			"sip.prxoy = x\nsip.transp = tsl\nsip.srtp none\n"
+			"sip.sips=2\n") },
+		{ 0 },
+	};
+	static const char *const once[] = { "class=conf.bad", "sip.prxoy",
+		"tsl", "after sip.srtp", "for sip.sips", ":2:14: ", ":3:1: " };
+
+	(void)state;
+	memset(&logged, 0, sizeof(logged));
+	log_set_sink(keep, NULL);
+	run(bad, false);
+	log_set_sink(quiet, NULL);
+	assert_int_equal(w.num_problems, 4);
+	for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
+		if (times(once[i]) != 1)
+			fail_msg("%s %zu times: %s", once[i], times(once[i]),
+			    logged.text);
+	assert_int_equal(logged.lines, 4);
+}
+
 static void
 a_redirect_on_the_same_host_is_followed(void **state)
 {
@@ -830,6 +885,7 @@ main(void)
 		T(asks_below_the_configured_path_and_for_incremental_files),
 		T(an_unchanged_set_is_not_transferred),
 		T(failures_leave_the_settings),
+		T(a_refusal_is_logged_once),
 		T(a_redirect_on_the_same_host_is_followed),
 		T(a_redirect_elsewhere_must_not_see_the_password),
 		cmocka_unit_test(a_protection_space_ends_with_its_origin),
