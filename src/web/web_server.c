@@ -490,6 +490,18 @@ tls_fill(struct web_req *r)
 	return true;
 }
 
+/* evhttp is about to close a connection: TLS says good-bye first. */
+static void
+on_close(struct evhttp_connection *ec, void *arg)
+{
+	struct web_server *s = arg;
+	struct tls_conn *c =
+	    tls_bev_conn(s->conf.tls, evhttp_connection_get_bufferevent(ec));
+
+	if (c != NULL)
+		tls_conn_shutdown(c);
+}
+
 /* evhttp's callback: one whole request. */
 static void
 on_request(struct evhttp_request *req, void *arg)
@@ -501,6 +513,8 @@ on_request(struct evhttp_request *req, void *arg)
 	struct web_req r = { .s = s, .req = req };
 	int err;
 
+	if (s->conf.policy != NULL)
+		evhttp_connection_set_closecb(ec, on_close, s);
 	r.bev = evhttp_connection_get_bufferevent(ec);
 	r.head = evhttp_request_get_command(req) == EVHTTP_REQ_HEAD;
 	r.query = evhttp_uri_get_query(uri);

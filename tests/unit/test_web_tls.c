@@ -29,6 +29,7 @@ struct peer {
 	const char *request;
 	struct buf in;
 	bool over;
+	int err; /* of the end */
 };
 
 /* ---- certificates: once for all tests ---- */
@@ -186,7 +187,6 @@ on_conn(struct tls_conn *c, enum tls_event ev, int err, void *arg)
 	struct peer *p = arg;
 	struct slice s;
 
-	(void)err;
 	if (ev == TLS_EV_UP) {
 		assert_int_equal(
 		    tls_conn_write(c, p->request, strlen(p->request)), 0);
@@ -197,6 +197,7 @@ on_conn(struct tls_conn *c, enum tls_event ev, int err, void *arg)
 		loop_stop(loop);
 	} else if (ev == TLS_EV_CLOSED) {
 		p->over = true;
+		p->err = err;
 		p->c = NULL;
 		loop_stop(loop);
 	}
@@ -256,6 +257,7 @@ the_cn_of_a_verified_client_is_known(void **state)
 		peer_open(&p, device_env, v[i].max, GET("/exact"));
 		peer_to_end(&p);
 		assert_non_null(strstr(buf_str(&p.in), "/exact||-||" MAC));
+		assert_int_equal(p.err, 0); /* close_notify came */
 		peer_close(&p);
 	}
 }
