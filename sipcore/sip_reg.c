@@ -227,6 +227,7 @@ reg_flow_down(struct sip_reg *r, int err)
 	bool was_ok = r->state == SIP_REG_OK;
 	const char *text = err_str(err);
 
+	r->code = 0; /* the last answer is not about this */
 	if (!reg_keeps_reason(r, err))
 		verdict_keep(r, f);
 	sip_watch_clear(&r->w);

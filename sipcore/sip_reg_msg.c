@@ -284,6 +284,7 @@ on_response(struct sip_msg **rsp, int err, void *arg)
 		return;
 	}
 	if (m == NULL) {
+		r->code = 0; /* the last answer is not about this */
 		/* A flow that is silent is dead, whatever TCP thinks. */
 		reg_next_target(r, err,
 		    err == ETIMEDOUT ? "The server did not answer REGISTER"

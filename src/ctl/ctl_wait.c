@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Verbs that follow the stream of events: events, wait. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -231,29 +232,51 @@ ask_status(struct ctl_client *c, const struct jv *args, int64_t deadline,
 
 /* ---- wait ---- */
 
+/* No event came; the last one of that name tells what happened instead. */
+static int
+timed_out(bool json, const struct jv *last)
+{
+	const char *reason = last != NULL ? jv_get_str(last, "reason") : NULL;
+	const char *state = last != NULL ? jv_get_str(last, "state") : NULL;
+	char text[900] = "no such event within the time given";
+
+	if (state != NULL)
+		(void)snprintf(text, sizeof(text),
+		    "no such event within the time given; the last was "
+		    "%s: %s %s",
+		    jv_get_str(last, "event"), state,
+		    reason != NULL ? reason : "");
+	return ctl_error(json, CTL_TIMEOUT, text, NULL);
+}
+
 /* Prints the first event that fits. */
 static int
 wait_event(struct ctl_client *c, const struct jv *args, int64_t deadline)
 {
 	bool json = jv_get_bool(args, "json", false);
 	const char *pattern = ctl_operand(args, 0);
-	struct jv *e;
-	bool fits;
+	struct jv *e, *last = NULL;
+	bool named, fits;
 	int err;
 
 	while ((err = ctl_client_event(c, deadline, &e)) == 0) {
-		fits = name_matches(jv_get_str(e, "event"), pattern) &&
-		    fields_match(e, jv_get(args, "where"));
+		named = name_matches(jv_get_str(e, "event"), pattern);
+		fits = named && fields_match(e, jv_get(args, "where"));
 		if (fits)
 			ctl_print_line(json, e);
+		if (named && !fits) {
+			jv_free(last);
+			last = jv_ref(e);
+		}
 		jv_free(e);
-		if (fits)
+		if (fits) {
+			jv_free(last);
 			return CTL_OK;
+		}
 	}
-	if (err == ETIMEDOUT)
-		return ctl_error(json, CTL_TIMEOUT,
-		    "no such event within the time given", NULL);
-	return ctl_lost(json, err);
+	err = err == ETIMEDOUT ? timed_out(json, last) : ctl_lost(json, err);
+	jv_free(last);
+	return err;
 }
 
 int

@@ -221,6 +221,20 @@ def words_that_make_no_sense_are_usage_errors(t):
 
 
 @bb.test(20)
+def a_registrar_that_goes_away(t):
+    """No SIP code of old lingers, and who waits hears why."""
+    r, e = world(t)
+    r.close()
+    e.wait_account("waiting", 5)
+    a = e.account()
+    t.ok(a["code"] == 0 and a["reason"], "waiting: code 0, a reason", a)
+    x = e.verb("wait", "reg.state", "--where", "state=registered",
+               "--timeout", "1s")
+    t.ok(x.code == 4 and "the last was reg.state" in x.json["error"],
+         "wait: exit 4: %s" % x.json.get("error"), x)
+
+
+@bb.test(20)
 def a_settings_file_that_is_missing_or_bad(t):
     e = t.endpoint(conf={"sip.u1.dname": "Good"})
     argv = e.argv()
