@@ -187,8 +187,14 @@ layer_expand(struct layer *l, const char *mac)
 
 	for (size_t i = 0; i < l->n; i++) {
 		e = &l->v[i];
-		if (mac[0] == '\0' || !has_mac_macro(e->value))
+		if (!has_mac_macro(e->value))
 			continue;
+		/* The address of before must not stay in names and URLs. */
+		if (mac[0] == '\0') {
+			mem_free_str(e->expanded);
+			e->expanded = NULL;
+			continue;
+		}
 		/* Both were judged with a sample address when parsed. */
 		if (mac_expand(e->value, mac, full, sizeof(full)) != 0 ||
 		    prov_key_check(e->k, slice_of(full), norm, sizeof(norm),

@@ -637,6 +637,11 @@ the_macro_follows_the_address(void **state)
 	is(&r, "sip.proxy", "0022ee112233.example", PROV_FACTORY);
 	set(&r, PROV_LOCAL, "sip.u1.dname", "hall $MAC$");
 	is(&r, "sip.u1.dname", "hall 0022ee112233", PROV_LOCAL);
+	prov_store_set_mac(r.s, "0022ee445566");
+	is(&r, "sip.proxy", "0022ee445566.example", PROV_FACTORY);
+	prov_store_set_mac(r.s, "");
+	is(&r, "sip.proxy", "$MAC$.example", PROV_FACTORY);
+	is(&r, "sip.u1.dname", "hall $MAC$", PROV_LOCAL);
 	again(&r);
 	is(&r, "sip.u1.dname", "hall $MAC$", PROV_LOCAL);
 	room_close(&r);
