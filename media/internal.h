@@ -567,7 +567,11 @@ MUST_CHECK int media_file_create(
 void media_file_close(struct media_file *f);
 /* media_file_release is media_file_close but leaves the descriptor open. */
 void media_file_release(struct media_file *f);
-MUST_CHECK int media_file_set_rate(struct media_file *f, unsigned int rate_hz);
+/* media_file_prepare_rate makes ready for frames at another rate; `f` goes on
+ * as it is until media_file_use_rate, which cannot fail. */
+MUST_CHECK int media_file_prepare_rate(
+    struct media_file *f, unsigned int rate_hz);
+void media_file_use_rate(struct media_file *f);
 /* media_file_read fills all of `pcm`, with silence behind the end; false once
  * the file has nothing more. */
 bool media_file_read(struct media_file *f, int16_t *pcm, size_t n);
@@ -595,7 +599,8 @@ struct media_dev_conf {
 MUST_CHECK int media_dev_new(
     struct media_dev **out, const struct media_dev_conf *conf);
 void media_dev_free(struct media_dev *d);
-/* media_dev_start opens it for frames at `rate_hz`; again for a new rate. */
+/* media_dev_start opens it for frames at `rate_hz`; again for a new rate: on
+ * failure it goes on at the old one. */
 MUST_CHECK int media_dev_start(struct media_dev *d, unsigned int rate_hz);
 void media_dev_stop(struct media_dev *d);
 void media_dev_read(struct media_dev *d, int16_t *pcm, size_t n);
@@ -651,7 +656,9 @@ struct media_tx {
 };
 
 void media_tx_init(struct media_tx *t);
-MUST_CHECK int media_tx_start(struct media_tx *t, const struct media_agreed *a);
+/* media_tx_start takes an encoder made by the codec of `a`. */
+void media_tx_start(
+    struct media_tx *t, const struct media_agreed *a, void *enc);
 void media_tx_clear(struct media_tx *t);
 /* media_tx_frame makes the RTP packet of one frame in `out` (room of
  * MEDIA_PACKET_MAX); returns its length, 0 for none. */

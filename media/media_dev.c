@@ -104,10 +104,13 @@ ring_start(struct media_dev *d)
 	size_t cap =
 	    (size_t)LOOP_FRAMES * MEDIA_PTIME_MAX_MS * d->rate_hz / 1000;
 
-	free(d->ring);
-	d->ring_n = d->ring_cap = 0;
-	if ((d->ring = mem_array(cap, sizeof(*d->ring))) == NULL)
+	int16_t *ring = mem_array(cap, sizeof(*ring));
+
+	if (ring == NULL)
 		return ENOMEM;
+	free(d->ring);
+	d->ring = ring;
+	d->ring_n = 0;
 	d->ring_cap = cap;
 	return 0;
 }
@@ -284,10 +287,16 @@ wav_start(struct media_dev *d)
 			return err;
 		wav_missing(d, out, err);
 	}
-	if (d->in != NULL &&
-	    (err = media_file_set_rate(d->in, d->rate_hz)) != 0)
+	if ((d->in != NULL &&
+		(err = media_file_prepare_rate(d->in, d->rate_hz)) != 0) ||
+	    (d->out != NULL &&
+		(err = media_file_prepare_rate(d->out, d->rate_hz)) != 0))
 		return err;
-	return d->out != NULL ? media_file_set_rate(d->out, d->rate_hz) : 0;
+	if (d->in != NULL)
+		media_file_use_rate(d->in);
+	if (d->out != NULL)
+		media_file_use_rate(d->out);
+	return 0;
 }
 
 /* Closes the files. */
@@ -411,10 +420,19 @@ on_alsa(const char *why, void *arg)
 static int
 alsa_start(struct media_dev *d)
 {
+	bool was_open = d->alsa != NULL;
+	int err;
+
+	/* A card is open once: the old handle has to go first. */
 	media_alsa_free(d->alsa);
 	d->alsa = NULL;
 	(void)snprintf(d->name, sizeof(d->name), "alsa:%s (opening)", d->arg);
-	return media_alsa_new(&d->alsa, d->arg, d->rate_hz, on_alsa, d);
+	err = media_alsa_new(&d->alsa, d->arg, d->rate_hz, on_alsa, d);
+	if (err != 0 && was_open) {
+		alsa_lost(d, err_str(err)); /* and the call goes on */
+		err = 0;
+	}
+	return err;
 }
 
 /* Closes the card. */

@@ -20,6 +20,9 @@ struct media_file {
 	struct media_wav *wav;           /* owned */
 	struct SpeexResamplerState_ *rs; /* owned; NULL: same rate */
 	unsigned int rate_hz;            /* of the session */
+	/* What media_file_use_rate takes: the rate, 0 for none. */
+	struct SpeexResamplerState_ *next_rs; /* owned */
+	unsigned int next_hz;
 	bool writing, at_end, failed;
 	int16_t *pending; /* owned: read from the file, not yet converted */
 	size_t num_pending;
@@ -61,12 +64,23 @@ media_file_create(struct media_file **out, int fd, unsigned int rate_hz)
 	return err != 0 ? err : wrap(out, w, true);
 }
 
+/* Forgets a rate that was prepared. */
+static void
+next_drop(struct media_file *f)
+{
+	if (f->next_rs != NULL)
+		speex_resampler_destroy(f->next_rs);
+	f->next_rs = NULL;
+	f->next_hz = 0;
+}
+
 /* Frees all but the WAV file. */
 static void
 file_free(struct media_file *f)
 {
 	if (f->rs != NULL)
 		speex_resampler_destroy(f->rs);
+	next_drop(f);
 	free(f->pending);
 	free(f);
 }
@@ -90,33 +104,41 @@ media_file_release(struct media_file *f)
 }
 
 int
-media_file_set_rate(struct media_file *f, unsigned int rate_hz)
+media_file_prepare_rate(struct media_file *f, unsigned int rate_hz)
 {
 	unsigned int file_hz = media_wav_rate(f->wav);
-	SpeexResamplerState *rs = NULL;
 	int err;
 
+	next_drop(f);
 	if (rate_hz == f->rate_hz)
 		return 0;
 	if (rate_hz != file_hz) {
-		rs = f->writing
+		if (f->pending == NULL && !f->writing &&
+		    (f->pending = calloc(PENDING_MAX, sizeof(int16_t))) == NULL)
+			return ENOMEM;
+		f->next_rs = f->writing
 		    ? speex_resampler_init(1, rate_hz, file_hz, QUALITY, &err)
 		    : speex_resampler_init(1, file_hz, rate_hz, QUALITY, &err);
-		if (rs == NULL)
+		if (f->next_rs == NULL)
 			return ENOMEM;
-		ignore_err(speex_resampler_skip_zeros(rs), "always succeeds");
-		if (f->pending == NULL && !f->writing &&
-		    (f->pending = calloc(PENDING_MAX, sizeof(int16_t))) ==
-			NULL) {
-			speex_resampler_destroy(rs);
-			return ENOMEM;
-		}
+		ignore_err(
+		    speex_resampler_skip_zeros(f->next_rs), "always succeeds");
 	}
+	f->next_hz = rate_hz;
+	return 0;
+}
+
+void
+media_file_use_rate(struct media_file *f)
+{
+	if (f->next_hz == 0)
+		return;
 	if (f->rs != NULL)
 		speex_resampler_destroy(f->rs);
-	f->rs = rs;
-	f->rate_hz = rate_hz;
-	return 0;
+	f->rs = f->next_rs;
+	f->rate_hz = f->next_hz;
+	f->next_rs = NULL;
+	f->next_hz = 0;
 }
 
 /* Converts until `n` samples are there or the file has no more. */

@@ -354,64 +354,96 @@ on_tick(void *arg)
 
 /* ---- starting and changing ---- */
 
-/* Restarts the halves that what is agreed next has no use for as they are;
- * new ones are made before old ones go. */
-static int
-halves_prepare(struct media_sess *m, const struct media_agreed *a, bool *fresh,
-    struct media_rx *rx)
+/* What a new agreement needs, made before anything of the old one goes. */
+struct fresh {
+	struct media_net_keys keys;
+	const struct media_codec *codec; /* NULL: the halves stay as they are */
+	void *enc;                       /* owned */
+	struct media_rx rx;
+};
+
+/* True if the halves have no use for what is agreed next as they are. */
+static bool
+halves_differ(const struct media_sess *m, const struct media_agreed *a)
 {
 	const struct media_agreed *now = &m->neg.now;
-	struct media_jitter_conf j = m->jitter;
 
-	memset(rx, 0, sizeof(*rx));
-	*fresh = m->rx.codec != a->codec || m->rx.pt != a->pt_rx ||
+	return m->rx.codec != a->codec || m->rx.pt != a->pt_rx ||
 	    m->rx.alt != a->alt || m->rx.alt_pt != a->alt_pt ||
 	    m->tx.codec != a->codec || now->params.fec != a->params.fec ||
 	    now->params.bitrate != a->params.bitrate;
-	if (!*fresh)
-		return 0;
+}
+
+/* Makes a sending and a receiving half. */
+static int
+halves_prepare(
+    struct media_sess *m, const struct media_agreed *a, struct fresh *f)
+{
+	struct media_jitter_conf j = m->jitter;
+	int err;
+
 	j.clock_hz = a->codec->clock_hz;
 	j.ptime_ms = a->ptime_ms;
-	return media_rx_start(rx, a, &j);
+	if ((err = media_rx_start(&f->rx, a, &j)) != 0)
+		return err;
+	if ((err = a->codec->enc_new(&f->enc, &a->params)) == 0)
+		f->codec = a->codec;
+	return err;
+}
+
+/* Takes them into use. */
+static void
+halves_use(struct media_sess *m, const struct media_agreed *a, struct fresh *f)
+{
+	media_tx_start(&m->tx, a, f->enc);
+	media_rx_clear(&m->rx);
+	m->rx = f->rx;
+	memset(&f->rx, 0, sizeof(f->rx));
+	f->codec = NULL;
+}
+
+/* Frees what was not taken into use. */
+static void
+fresh_clear(struct fresh *f)
+{
+	media_rx_clear(&f->rx);
+	if (f->codec != NULL)
+		f->codec->enc_free(f->enc);
+	media_net_keys_free(&f->keys);
 }
 
 /* Takes what is in `a` into use; on failure nothing has changed. */
 static int
 renew(struct media_sess *m, const struct media_agreed *a, bool answered)
 {
-	struct media_net_keys keys;
-	struct media_rx rx;
-	bool fresh;
+	const unsigned int rate = a->codec->rate_hz;
+	struct fresh f;
 	int err;
 
-	if ((err = media_net_prepare(&m->net, a, &keys)) != 0)
-		return err;
-	if ((err = halves_prepare(m, a, &fresh, &rx)) != 0)
+	memset(&f, 0, sizeof(f));
+	if ((err = media_net_prepare(&m->net, a, &f.keys)) != 0 ||
+	    (halves_differ(m, a) && (err = halves_prepare(m, a, &f)) != 0) ||
+	    (m->record != NULL &&
+		(err = media_file_prepare_rate(m->record, rate)) != 0) ||
+	    (m->play != NULL &&
+		(err = media_file_prepare_rate(m->play, rate)) != 0) ||
+	    (err = media_dev_start(m->dev, rate)) != 0)
 		goto out;
-	if (fresh && (err = media_tx_start(&m->tx, a)) != 0)
-		goto out;
-	if ((err = media_dev_start(m->dev, a->codec->rate_hz)) != 0)
-		goto out;
-	if (m->record != NULL &&
-	    (err = media_file_set_rate(m->record, a->codec->rate_hz)) != 0)
-		goto out;
-	if (m->play != NULL &&
-	    (err = media_file_set_rate(m->play, a->codec->rate_hz)) != 0)
-		goto out;
-	if (fresh) {
-		media_rx_clear(&m->rx);
-		m->rx = rx;
-		memset(&rx, 0, sizeof(rx));
-	} else if (!(m->neg.now.dir & MEDIA_RECV) && (a->dir & MEDIA_RECV)) {
+	/* The device was the last that could fail. */
+	if (m->record != NULL)
+		media_file_use_rate(m->record);
+	if (m->play != NULL)
+		media_file_use_rate(m->play);
+	if (f.codec != NULL)
+		halves_use(m, a, &f);
+	else if (!(m->neg.now.dir & MEDIA_RECV) && (a->dir & MEDIA_RECV))
 		media_jitter_restart(&m->rx.jitter);
-	}
 	m->tx.pt = a->pt_tx;
 	m->tx.dtmf_pt = a->dtmf_tx;
 	m->tx.dtmf_hz = a->dtmf_hz;
-	media_net_apply(&m->net, a, &keys, answered);
+	media_net_apply(&m->net, a, &f.keys, answered);
 out:
-	media_rx_clear(&rx);
-	media_net_keys_free(&keys);
+	fresh_clear(&f);
 	return err;
 }
 

@@ -20,14 +20,9 @@ media_tx_init(struct media_tx *t)
 	media_dtmf_init(&t->dtmf);
 }
 
-int
-media_tx_start(struct media_tx *t, const struct media_agreed *a)
+void
+media_tx_start(struct media_tx *t, const struct media_agreed *a, void *enc)
 {
-	void *enc;
-	int err;
-
-	if ((err = a->codec->enc_new(&enc, &a->params)) != 0)
-		return err;
 	media_tx_clear(t);
 	t->enc = enc;
 	t->codec = a->codec;
@@ -35,7 +30,6 @@ media_tx_start(struct media_tx *t, const struct media_agreed *a)
 	t->dtmf_pt = a->dtmf_tx;
 	t->dtmf_hz = a->dtmf_hz;
 	t->marker = true;
-	return 0;
 }
 
 void
