@@ -30,14 +30,28 @@ static const char ciphers_legacy[] =
     "ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA:"
     "AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA:AES256-SHA";
 
-/* Signatures of the handshake; those of certificates are judged by us. */
+/* Signatures of the handshake that a peer may make; those of certificates are
+ * judged by us. */
 static const uint16_t sigalgs[] = { SSL_SIGN_ECDSA_SECP256R1_SHA256,
 	SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_ED25519,
 	SSL_SIGN_RSA_PSS_RSAE_SHA256, SSL_SIGN_RSA_PSS_RSAE_SHA384,
 	SSL_SIGN_RSA_PSS_RSAE_SHA512, SSL_SIGN_RSA_PKCS1_SHA256,
 	SSL_SIGN_RSA_PKCS1_SHA384, SSL_SIGN_RSA_PKCS1_SHA512,
 	SSL_SIGN_ECDSA_SHA1, SSL_SIGN_RSA_PKCS1_SHA1 };
-enum { SIGALGS_ALL = sizeof(sigalgs) / sizeof(sigalgs[0]), SIGALGS_SHA1 = 2 };
+/* .. and that we make, with any key a slot may hold.  Left alone the library
+ * signs with SHA-1 where a peer asks for nothing better (RFC 9155). */
+static const uint16_t own_sigalgs[] = { SSL_SIGN_ECDSA_SECP256R1_SHA256,
+	SSL_SIGN_ECDSA_SECP384R1_SHA384, SSL_SIGN_ECDSA_SECP521R1_SHA512,
+	SSL_SIGN_ED25519, SSL_SIGN_RSA_PSS_RSAE_SHA256,
+	SSL_SIGN_RSA_PSS_RSAE_SHA384, SSL_SIGN_RSA_PSS_RSAE_SHA512,
+	SSL_SIGN_RSA_PKCS1_SHA256, SSL_SIGN_RSA_PKCS1_SHA384,
+	SSL_SIGN_RSA_PKCS1_SHA512, SSL_SIGN_ECDSA_SHA1,
+	SSL_SIGN_RSA_PKCS1_SHA1 };
+enum {
+	SIGALGS_ALL = sizeof(sigalgs) / sizeof(sigalgs[0]),
+	OWN_SIGALGS_ALL = sizeof(own_sigalgs) / sizeof(own_sigalgs[0]),
+	SIGALGS_SHA1 = 2 /* the last of both */
+};
 
 static int conn_index = -1;
 
@@ -263,6 +277,9 @@ static bool
 ctx_setup(SSL_CTX *s, const struct tls_ctx *k)
 {
 	size_t num_sigs = SIGALGS_ALL - (k->sha1 ? 0 : SIGALGS_SHA1);
+	/* TLS 1.0 and 1.1 know no other. */
+	size_t num_own =
+	    OWN_SIGALGS_ALL - (k->min < TLS_V12 ? 0 : SIGALGS_SHA1);
 	bool legacy = k->profile == TLS_PROFILE_LEGACY;
 
 	if (!SSL_CTX_set_min_proto_version(s, k->min) ||
@@ -272,7 +289,8 @@ ctx_setup(SSL_CTX *s, const struct tls_ctx *k)
 	    !SSL_CTX_set1_curves_list(s,
 		k->profile == TLS_PROFILE_MODERN ? "X25519:P-256"
 						 : "X25519:P-256:P-384") ||
-	    !SSL_CTX_set_verify_algorithm_prefs(s, sigalgs, num_sigs))
+	    !SSL_CTX_set_verify_algorithm_prefs(s, sigalgs, num_sigs) ||
+	    !SSL_CTX_set_signing_algorithm_prefs(s, own_sigalgs, num_own))
 		return false;
 	SSL_CTX_set_info_callback(s, on_info);
 	SSL_CTX_set_cert_cb(s, on_cert, NULL);

@@ -419,6 +419,45 @@ an_optional_certificate_that_does_not_hold_is_nobody(void **state)
 	}
 }
 
+/* A peer that knows no better hash than SHA-1 gets no signature of ours, but
+ * where old versions are allowed, which know nothing else. */
+static void
+nothing_is_signed_with_sha1(void **state)
+{
+	static const uint16_t sha1[] = { SSL_SIGN_ECDSA_SHA1,
+		SSL_SIGN_RSA_PKCS1_SHA1 };
+	static const struct {
+		const char *why;
+		bool legacy;
+	} v[] = { { "TLS 1.2 is the least", false },
+		{ "TLS 1.0 is allowed", true } };
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		world_open("server.pem", "id");
+		cli.policy.max = TLS_V12;
+		if (v[i].legacy) {
+			srv.policy.min = TLS_V10;
+			srv.policy.profile = TLS_PROFILE_LEGACY;
+		}
+		serve(&srv.policy);
+		dial(&cli.policy);
+		assert_int_equal(
+		    SSL_set_verify_algorithm_prefs(cli.c->ssl, sha1, LEN(sha1)),
+		    1);
+		settle(v[i].legacy ? both_up : both_told);
+		if (v[i].legacy) {
+			assert_string_equal(
+			    tls_conn_verdict(cli.c)->sigalg, "ecdsa_sha1");
+		} else {
+			assert_string_equal(srv.v.class, "hs.no_common");
+			assert_string_equal(cli.v.class, "hs.no_common");
+		}
+		world_close();
+	}
+}
+
 /* ---- peers that speak no TLS, or stop ---- */
 
 enum ending { STAYS, SHUTS, RESETS };
@@ -810,6 +849,7 @@ main(void)
 		cmocka_unit_test(a_client_that_does_not_hold_hears_why),
 		cmocka_unit_test(
 		    an_optional_certificate_that_does_not_hold_is_nobody),
+		cmocka_unit_test(nothing_is_signed_with_sha1),
 		cmocka_unit_test(a_server_that_speaks_no_tls_is_explained),
 		cmocka_unit_test(
 		    a_port_where_nothing_listens_is_told_from_the_loop),
