@@ -179,6 +179,8 @@ bool sip_msg_is(const struct sip_msg *m, const char *method);
  * absent or not within 0..max. */
 int64_t sip_msg_uint(
     const struct sip_msg *m, enum sip_hid id, int64_t max, int64_t other);
+/* sip_msg_retry_us: Retry-After, not above `max_s`; 0 if there is none. */
+int64_t sip_msg_retry_us(const struct sip_msg *m, int64_t max_s);
 
 /* ---- sip_write.c: messages to send ---- */
 
@@ -601,10 +603,13 @@ struct sip_call {
 	struct timer deadline;        /* the owner must hear by then */
 	struct timer re_timer;        /* after 491 */
 	struct timer session;         /* RFC 4028 */
-	unsigned int session_s;
+	unsigned int session_s, min_se_s;
 	bool session_ours;
-	char *sdp; /* owned: our last offer or answer */
+	int64_t session_end_us; /* BYE, unless refreshed by then */
+	char *sdp;              /* owned: our last offer or answer that holds */
 	size_t sdp_n;
+	char *offer; /* owned: of a re-INVITE of ours until its end */
+	size_t offer_n;
 	struct deferred later; /* tell ENDED from the loop */
 	int end_code, end_err;
 	bool end_by_peer;
@@ -698,6 +703,10 @@ void sip_session_answer(
 void sip_session_agree(struct sip_call *c, const struct sip_msg *rsp);
 void sip_session_ask(const struct sip_call *c, char *out, size_t size);
 void sip_session_start(struct sip_call *c);
+/* sip_session_retry: a refresh of ours failed; once more in `us` (0: soon). */
+void sip_session_retry(struct sip_call *c, int64_t us);
+/* sip_session_longer takes the Min-SE of a 422; false if that cannot help. */
+bool sip_session_longer(struct sip_call *c, const struct sip_msg *rsp);
 /* sip_call_refresh sends UPDATE or the same offer again. */
 MUST_CHECK int sip_call_refresh(struct sip_call *c);
 

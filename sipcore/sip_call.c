@@ -64,6 +64,7 @@ sip_call_drop(struct sip_call *c)
 	buf_clear(&c->ok);
 	buf_clear(&c->ack);
 	free(c->sdp);
+	free(c->offer);
 	free(c->id_esc);
 	free(c->remote_esc);
 	free(c->name_esc);
@@ -97,6 +98,7 @@ sip_call_emit(struct sip_call *c, enum sip_call_event ev, int code,
 	struct sip_call_info info = { .event = ev,
 		.code = code,
 		.reason = reason != NULL ? reason : "",
+		.refresh = c->re_refresh && ev == SIP_CALL_ANSWERED,
 		.sdp = sdp };
 
 	if (c->cb != NULL)

@@ -52,22 +52,39 @@ sip_call_on_offer(struct sip_call *c, struct sip_req *r)
 	sip_call_emit(c, SIP_CALL_OFFER, 0, NULL, m->body);
 }
 
+/* What we said last and the peer has taken; a refresh says it again. */
+static void
+sdp_keep(struct sip_call *c, char *sdp, size_t n)
+{
+	free(c->sdp);
+	c->sdp = sdp;
+	c->sdp_n = n;
+}
+
 int
 sip_call_accept(struct sip_call *c, struct slice sdp)
 {
 	bool invite;
+	char *copy;
 	int err;
 
 	if (c->req == NULL || c->state != SIP_C_UP)
 		return E_SIP_STATE;
 	if (sdp.n == 0)
 		return EINVAL;
-	if ((err = sip_call_sdp_set(c, sdp)) != 0)
-		return err;
+	if (sdp.n > SIPC_BODY_MAX)
+		return E_LIMIT;
+	if ((copy = slice_dup(sdp)) == NULL)
+		return ENOMEM;
 	invite = c->req->invite;
-	if ((err = sip_call_answer_req(c, 200, NULL, sdp)) == 0 && !invite)
+	if ((err = sip_call_answer_req(c, 200, NULL, sdp)) != 0) {
+		free(copy);
+		return err;
+	}
+	sdp_keep(c, copy, sdp.n);
+	if (!invite)
 		sip_session_start(c);
-	return err;
+	return 0;
 }
 
 void
@@ -82,7 +99,7 @@ sip_call_reject(struct sip_call *c, int code)
 
 /* ---- ours ---- */
 
-/* Sends our offer. */
+/* Sends our offer: a new one, or the old one to refresh the session. */
 static int
 offer_send(struct sip_call *c)
 {
@@ -93,6 +110,8 @@ offer_send(struct sip_call *c)
 		.cb = on_answer };
 	int err;
 
+	if (c->offer != NULL)
+		rq.sdp = (struct slice){ c->offer, c->offer_n };
 	sip_session_ask(c, session, sizeof(session));
 	if ((err = sip_call_request(c, &c->re, &rq)) == 0)
 		c->ack_cseq = c->dlg.lcseq;
@@ -107,6 +126,15 @@ may_offer(const struct sip_call *c)
 	    c->ok.n == 0 && !timer_is_armed(&c->re_timer);
 }
 
+/* Forgets an offer that came to nothing. */
+static void
+offer_drop(struct sip_call *c)
+{
+	free(c->offer);
+	c->offer = NULL;
+	c->offer_n = 0;
+}
+
 int
 sip_call_reinvite(struct sip_call *c, struct slice sdp)
 {
@@ -116,10 +144,15 @@ sip_call_reinvite(struct sip_call *c, struct slice sdp)
 		return E_SIP_STATE;
 	if (sdp.n == 0)
 		return EINVAL;
-	if ((err = sip_call_sdp_set(c, sdp)) != 0)
-		return err;
+	if (sdp.n > SIPC_BODY_MAX)
+		return E_LIMIT;
+	if ((c->offer = slice_dup(sdp)) == NULL)
+		return ENOMEM;
+	c->offer_n = sdp.n;
 	c->re_refresh = false;
-	return offer_send(c);
+	if ((err = offer_send(c)) != 0)
+		offer_drop(c);
+	return err;
 }
 
 int
@@ -139,42 +172,44 @@ sip_call_refresh(struct sip_call *c)
 	return sip_call_request(c, &c->re, &rq);
 }
 
-/* Says how our offer ended; a refresh is nobody's business. */
+/* Our offer came to nothing: the call is as it was. */
 static void
-offer_end(struct sip_call *c, int code, const char *reason, struct slice sdp)
+offer_fail(struct sip_call *c, int code, const char *reason)
 {
+	offer_drop(c);
 	if (c->re_refresh)
-		return;
-	sip_call_emit(c, SIP_CALL_ANSWERED, code, reason, sdp);
+		sip_session_retry(c, 0);
+	else
+		sip_call_emit(c, SIP_CALL_ANSWERED, code, reason, none);
 }
 
-/* After a 491: once more (RFC 3261 14.1). */
+/* After a 491: once more. */
 static void
 on_retry(void *arg)
 {
 	struct sip_call *c = arg;
 
 	if (!may_offer(c) || offer_send(c) != 0)
-		offer_end(c, 491, sip_phrase(491), none);
+		offer_fail(c, 491, sip_phrase(491));
 }
 
-/* Waits as the RFC says: who owns the Call-ID waits longer. */
-static int
-retry_later(struct sip_call *c)
+/* How long to wait after a 491 (RFC 3261 14.1, RFC 3311 5.3): who owns the
+ * Call-ID waits longer. */
+static int64_t
+glare_us(const struct sip_call *c)
 {
-	int64_t us = (int64_t)(tls_random_id() % 200) * 10 * SIPC_MS;
+	int64_t ms = (int64_t)(tls_random_id() % 200) * 10;
 
 	if (!c->incoming)
-		us = 2100 * SIPC_MS +
-		    (int64_t)(tls_random_id() % 190) * 10 * SIPC_MS;
-	return timer_start(&c->re_timer, c->s->conf.loop, us, on_retry, c);
+		ms = 2100 + (int64_t)(tls_random_id() % 190) * 10;
+	return ms * SIPC_MS;
 }
 
 /* 2xx. */
 static void
-on_accepted(struct sip_call *c, struct sip_msg **rsp)
+on_accepted(struct sip_call *c, const struct sip_msg *m)
 {
-	struct sip_msg *m = *rsp;
+	bool invite = sip_msg_is(m, "INVITE");
 	int err;
 
 	sip_dlg_retarget(&c->dlg, m);
@@ -182,13 +217,17 @@ on_accepted(struct sip_call *c, struct sip_msg **rsp)
 	sip_session_agree(c, m);
 	if (c->auth != NULL)
 		sip_auth_ok(c->auth);
-	if (sip_msg_is(m, "INVITE") &&
-	    (err = sip_call_send_ack(c, none)) != 0) {
+	if (invite && (err = sip_call_send_ack(c, none)) != 0)
 		log_info(LOGC_SIP, 0, "ACK not sent: %s", err_str(err));
-		return; /* the 2xx comes again */
+	if (c->offer != NULL) {
+		sdp_keep(c, c->offer, c->offer_n);
+		c->offer = NULL;
 	}
 	sip_session_start(c);
-	offer_end(c, m->code, NULL, m->body);
+	/* A refresh is nobody's business, but by INVITE the peer may say
+	 * that its media are elsewhere now. */
+	if (!c->re_refresh || (invite && sip_msg_is_sdp(m)))
+		sip_call_emit(c, SIP_CALL_ANSWERED, m->code, NULL, m->body);
 }
 
 /* The dialog does not exist for the peer (RFC 3261 12.2.1.2, 14.1). */
@@ -200,35 +239,66 @@ on_dead(struct sip_call *c, int code)
 	sip_call_send_bye(c);
 }
 
+/* A refresh was refused: mend what can be mended, else try again later; the
+ * session has half of its time left (RFC 4028 10). */
+static void
+refresh_refused(struct sip_call *c, const struct sip_msg *m, bool update)
+{
+	int64_t us = sip_msg_retry_us(m, INT32_MAX);
+
+	log_info(LOGC_SIP, 0, "refresh of a session refused code=%d id=%s",
+	    m->code, c->id_esc);
+	if (update && (m->code == 405 || m->code == 501)) {
+		c->no_update = true;
+		if (c->sdp_n > 0 && offer_send(c) == 0)
+			return;
+	} else if (m->code == 422 && sip_session_longer(c, m)) {
+		if (sip_call_refresh(c) == 0)
+			return;
+	} else if (m->code == 491) {
+		us = glare_us(c);
+	}
+	sip_session_retry(c, us);
+}
+
+/* 300..699. */
+static void
+on_refused(struct sip_call *c, const struct sip_msg *m)
+{
+	bool update = sip_msg_is(m, "UPDATE");
+	struct sip_auth_rule rule;
+
+	if (m->code == 401 || m->code == 407) {
+		if (sip_call_challenged(c, m, &rule) != 0)
+			offer_fail(c, m->code, rule.why);
+		else if ((update ? sip_call_refresh(c) : offer_send(c)) != 0)
+			offer_fail(c, m->code, esc(m->reason));
+	} else if (m->code == 408 || m->code == 481) {
+		on_dead(c, m->code);
+	} else if (c->re_refresh) {
+		refresh_refused(c, m, update);
+	} else if (m->code != 491 ||
+	    timer_start(
+		&c->re_timer, c->s->conf.loop, glare_us(c), on_retry, c) != 0) {
+		offer_fail(c, m->code, esc(m->reason));
+	}
+}
+
 /* sip_ctxn_cb. */
 static void
 on_answer(struct sip_msg **rsp, int err, void *arg)
 {
 	struct sip_call *c = arg;
 	const struct sip_msg *m = *rsp;
-	bool update = m != NULL && sip_msg_is(m, "UPDATE");
-	struct sip_auth_rule rule;
 
-	if (m == NULL && err == ETIMEDOUT) {
+	if (m == NULL && err == ETIMEDOUT)
 		on_dead(c, 408);
-	} else if (m == NULL) {
-		offer_end(c, 503, err_str(err), none);
-	} else if (m->code < 200) {
+	else if (m == NULL)
+		offer_fail(c, 503, err_str(err));
+	else if (m->code < 200)
 		return;
-	} else if (m->code < 300) {
-		on_accepted(c, rsp);
-	} else if (m->code == 401 || m->code == 407) {
-		if (sip_call_challenged(c, m, &rule) != 0)
-			offer_end(c, m->code, rule.why, none);
-		else if ((update ? sip_call_refresh(c) : offer_send(c)) != 0)
-			offer_end(c, m->code, esc(m->reason), none);
-	} else if (m->code == 408 || m->code == 481) {
-		on_dead(c, m->code);
-	} else if (m->code == 491 && !update && retry_later(c) == 0) {
-		return;
-	} else {
-		if (m->code == 405 || m->code == 501)
-			c->no_update |= update;
-		offer_end(c, m->code, esc(m->reason), none);
-	}
+	else if (m->code < 300)
+		on_accepted(c, m);
+	else
+		on_refused(c, m);
 }

@@ -405,3 +405,11 @@ sip_msg_uint(
 		return other;
 	return v;
 }
+
+int64_t
+sip_msg_retry_us(const struct sip_msg *m, int64_t max_s)
+{
+	int64_t s = sip_msg_uint(m, SIPH_RETRY_AFTER, INT32_MAX, 0);
+
+	return (s < max_s ? s : max_s) * SIPC_S;
+}

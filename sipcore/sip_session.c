@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bellbird/clock.h"
 #include "internal.h"
 
 enum {
 	SESSION_MIN_S = 90,    /* RFC 4028 5 */
 	SESSION_MAX_S = 86400, /* more is as good as none */
-	BUSY_S = 10            /* an offer is under way: look again */
+	BUSY_S = 10            /* it did not work now: look again */
 };
 
 /* Reads Session-Expires; 0 if there is none. */
@@ -67,11 +68,25 @@ sip_session_agree(struct sip_call *c, const struct sip_msg *rsp)
 void
 sip_session_ask(const struct sip_call *c, char *out, size_t size)
 {
+	int n;
+
 	out[0] = '\0';
-	if (c->session_s > 0)
-		(void)snprintf(out, size,
-		    "Session-Expires: %u;refresher=%s\r\n", c->session_s,
-		    c->session_ours ? "uac" : "uas");
+	if (c->session_s == 0)
+		return;
+	n = snprintf(out, size, "Session-Expires: %u;refresher=%s\r\n",
+	    c->session_s, c->session_ours ? "uac" : "uas");
+	/* RFC 4028 7.4: once a 422 has told it. */
+	if (c->min_se_s > 0 && n > 0 && (size_t)n < size)
+		(void)snprintf(
+		    out + n, size - (size_t)n, "Min-SE: %u\r\n", c->min_se_s);
+}
+
+/* Nobody refreshed it (RFC 4028 10). */
+static void
+session_end(struct sip_call *c, const char *why)
+{
+	sip_call_end_set(c, 408, ETIMEDOUT, true, why);
+	sip_call_send_bye(c);
 }
 
 /* Time to refresh, or nobody did. */
@@ -79,36 +94,55 @@ static void
 on_session(void *arg)
 {
 	struct sip_call *c = arg;
-	int err;
 
 	if (c->state != SIP_C_UP)
 		return;
-	if (!c->session_ours) {
-		sip_call_end_set(c, 408, ETIMEDOUT, true,
-		    "The peer did not refresh the session");
-		sip_call_send_bye(c);
+	if (!c->session_ours)
+		session_end(c, "The peer did not refresh the session");
+	else if (clock_mono_us() >= c->session_end_us)
+		session_end(c, "The session could not be refreshed");
+	else if (sip_call_refresh(c) != 0)
+		sip_session_retry(c, 0);
+}
+
+void
+sip_session_retry(struct sip_call *c, int64_t us)
+{
+	int64_t left = c->session_end_us - clock_mono_us();
+
+	if (c->session_s == 0)
 		return;
-	}
-	if ((err = sip_call_refresh(c)) == 0)
-		return;
-	if (err == E_SIP_STATE &&
-	    timer_start(&c->session, c->s->conf.loop, BUSY_S * SIPC_S,
-		on_session, c) == 0)
-		return;
-	sip_call_end_set(c, 0, err, false, "The session cannot be refreshed");
-	sip_call_send_bye(c);
+	if (us <= 0)
+		us = BUSY_S * SIPC_S;
+	if (us > left)
+		us = left > 0 ? left : 0;
+	ignore_err(timer_start(&c->session, c->s->conf.loop, us, on_session, c),
+	    "the peer ends it then");
+}
+
+bool
+sip_session_longer(struct sip_call *c, const struct sip_msg *rsp)
+{
+	int64_t s = sip_msg_uint(rsp, SIPH_MIN_SE, SESSION_MAX_S, 0);
+
+	if (s <= c->session_s)
+		return false; /* we ask for that already */
+	c->session_s = c->min_se_s = (unsigned int)s;
+	return true;
 }
 
 void
 sip_session_start(struct sip_call *c)
 {
-	unsigned int s = c->session_s, wait;
+	unsigned int s = c->session_s, wait, end;
 
 	timer_stop(&c->session);
 	if (s == 0)
 		return;
 	/* RFC 4028 10: refresh at half; end a bit before it runs out. */
-	wait = c->session_ours ? s / 2 : s - (s / 3 < 32 ? s / 3 : 32);
+	end = s - (s / 3 < 32 ? s / 3 : 32);
+	wait = c->session_ours ? s / 2 : end;
+	c->session_end_us = clock_mono_us() + end * SIPC_S;
 	ignore_err(timer_start(&c->session, c->s->conf.loop, wait * SIPC_S,
 		       on_session, c),
 	    "the peer ends it then");

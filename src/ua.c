@@ -239,6 +239,15 @@ on_answered(struct call *c, const struct sip_call_info *info)
 	if (take_answer(c, info->sdp) != 0) {
 		char why[sizeof(c->why)];
 
+		if (info->refresh) {
+			/* What was agreed stays.  Our last SDP may have been
+			 * an answer, which cannot be answered. */
+			log_info(LOGC_SIP, 0,
+			    "answer to a refresh not used call=%s: %s", c->id,
+			    c->why);
+			c->why[0] = '\0';
+			return;
+		}
 		ignore_err(str_copy(why, sizeof(why), c->why), "only text");
 		c->code = 488;
 		call_fail(c, "media.refused",

@@ -25,7 +25,9 @@ struct sip_call_info {
 	/* ENDED: 0 normal; E_SIP_REFUSED, ETIMEDOUT, E_SIP_AUTH, E_TLS_*,
 	 * E_SIP_NO_ROUTE, E_CLOSED.. */
 	int err;
-	bool by_peer;       /* ENDED: the other side hung up or refused */
+	bool by_peer; /* ENDED: the other side hung up or refused */
+	bool refresh; /* ANSWERED: of a refresh of ours, which said our last
+		       * offer or answer again */
 	const char *reason; /* escaped phrase or sentence; never NULL */
 	struct slice sdp;   /* empty if none; borrowed */
 };

@@ -160,13 +160,18 @@ heard(const struct peer *p, size_t i, const char *start)
 		fail_msg("at %zu heard %.200s; wanted %s", i, p->msg[i], start);
 }
 
-/* Answers a request that was heard: Via, From, To, Call-ID, CSeq go back. */
+/* Answers a request that was heard: Via, From, To, Call-ID, CSeq go back; with
+ * SDP unless that is NULL. */
 static UNUSED void
-peer_answers(struct peer *p, uint16_t port, const char *req, int code,
-    const char *tag, const char *more)
+peer_answers_sdp(struct peer *p, uint16_t port, const char *req, int code,
+    const char *tag, const char *more, const char *sdp)
 {
 	struct sip_msg *m;
-	struct sip_rsp rsp = { .code = code, .to_tag = tag, .headers = more };
+	struct sip_rsp rsp = { .code = code,
+		.to_tag = tag,
+		.headers = more,
+		.type = "application/sdp",
+		.body = slice_of(sdp != NULL ? sdp : "") };
 	struct addr to;
 	struct buf b;
 
@@ -179,6 +184,13 @@ peer_answers(struct peer *p, uint16_t port, const char *req, int code,
 	peer_says(p, port, buf_str(&b));
 	buf_clear(&b);
 	sip_msg_free(m);
+}
+
+static UNUSED void
+peer_answers(struct peer *p, uint16_t port, const char *req, int code,
+    const char *tag, const char *more)
+{
+	peer_answers_sdp(p, port, req, code, tag, more, NULL);
 }
 
 /* Composes a request from this peer. */

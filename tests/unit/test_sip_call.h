@@ -10,7 +10,7 @@ enum { EVENTS_MAX = 16, KIDS_MAX = 8 };
 struct event {
 	enum sip_call_event ev;
 	int code, err;
-	bool by_peer;
+	bool by_peer, refresh;
 	char sdp[32];
 	char reason[96];
 };
@@ -50,6 +50,7 @@ on_call_event(const struct sip_call_info *info, void *arg)
 	e->code = info->code;
 	e->err = info->err;
 	e->by_peer = info->by_peer;
+	e->refresh = info->refresh;
 	assert_non_null(info->reason);
 	ignore_err(str_copy(e->reason, sizeof(e->reason), info->reason), "cut");
 	ignore_err(str_copy_slice(e->sdp, sizeof(e->sdp), info->sdp), "cut");
@@ -192,5 +193,35 @@ clean(struct fix *f, struct party *p)
 	assert_int_equal(p->s->ctxns.n, 0);
 	assert_int_equal(p->s->merges.n, 0);
 }
+
+/* ---- a bare peer and B ---- */
+
+/* A bare peer calls B; the tag of B's 200 goes to `tag`. */
+static UNUSED void
+peer_calls(struct fix *f, const char *more, char *tag, size_t size)
+{
+	char *req = peer_request(&f->p, "INVITE", "i", "bare", "", more);
+
+	peer_says(&f->p, f->b.ports[SIPC_UDP], req);
+	free(req);
+	pass(&f->w, 10);
+	heard(&f->p, 0, "SIP/2.0 200 OK\r\n");
+	to_tag_of(f->p.msg[0], tag, size);
+}
+
+/* .. and says something in the dialog. */
+static UNUSED void
+peer_follows(struct fix *f, struct peer *from, const char *method,
+    const char *branch, const char *tag)
+{
+	char *req = peer_request(from, method, branch, "bare", tag, "");
+
+	peer_says(from, f->b.ports[SIPC_UDP], req);
+	free(req);
+	pass(&f->w, 10);
+}
+
+static UNUSED const char sdp_body[] =
+    "Content-Type: application/sdp\r\nContent-Length: 5\r\n\r\noffer";
 
 #endif

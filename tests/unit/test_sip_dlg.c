@@ -11,34 +11,6 @@
 #include "test_sip_tls.h"
 #include "test_sip_call.h"
 
-/* A bare peer calls B; the tag of B's 200 goes to `tag`. */
-static void
-peer_calls(struct fix *f, const char *more, char *tag, size_t size)
-{
-	char *req = peer_request(&f->p, "INVITE", "i", "bare", "", more);
-
-	peer_says(&f->p, f->b.ports[SIPC_UDP], req);
-	free(req);
-	pass(&f->w, 10);
-	heard(&f->p, 0, "SIP/2.0 200 OK\r\n");
-	to_tag_of(f->p.msg[0], tag, size);
-}
-
-/* .. and says something in the dialog. */
-static void
-peer_follows(struct fix *f, struct peer *from, const char *method,
-    const char *branch, const char *tag)
-{
-	char *req = peer_request(from, method, branch, "bare", tag, "");
-
-	peer_says(from, f->b.ports[SIPC_UDP], req);
-	free(req);
-	pass(&f->w, 10);
-}
-
-static const char sdp_body[] =
-    "Content-Type: application/sdp\r\nContent-Length: 5\r\n\r\noffer";
-
 static void
 answer_is_repeated_until_its_ack(void **state)
 {
