@@ -17,7 +17,7 @@ SIP_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -iquote $(top_srcdir)/tests/
 	-DTESTDATA='"$(abs_top_srcdir)/tests/data"'
 SIP_TESTS = tests/unit/test_sip_account tests/unit/test_sip_auth tests/unit/test_sip_call \
 	tests/unit/test_sip_dlg tests/unit/test_sip_frame tests/unit/test_sip_msg tests/unit/test_sip_reg \
-	tests/unit/test_sip_route tests/unit/test_sip_txn tests/unit/test_sip_uri
+	tests/unit/test_sip_route tests/unit/test_sip_session tests/unit/test_sip_txn tests/unit/test_sip_uri
 check_PROGRAMS += $(SIP_TESTS)
 TESTS += $(SIP_TESTS)
 noinst_HEADERS += tests/unit/test_sip.h tests/unit/test_sip_call.h tests/unit/test_sip_tls.h
@@ -40,6 +40,8 @@ tests_unit_test_sip_reg_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_sip_reg_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_route_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_route_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+tests_unit_test_sip_session_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_session_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_txn_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_txn_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_sip_txn_LDADD = $(SIP_LIBS) $(TEST_LIBS)
