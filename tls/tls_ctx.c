@@ -251,25 +251,45 @@ on_session(SSL *ssl, SSL_SESSION *s)
 	return c->v.policy.dir == TLS_CLIENT ? tls_sess_store(c, s) : 0;
 }
 
-/* The protocol a client offers that this use speaks. */
-static int
-on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
-    unsigned int in_len, void *arg)
+/* True if a list of protocols has this one; then where. */
+static bool
+alpn_find(const char *want, const uint8_t *in, size_t in_len,
+    const uint8_t **out, uint8_t *out_len)
 {
-	const struct tls_conn *c = tls_ctx_conn(ssl);
-	const char *want = c->v.policy.use == TLS_USE_SIP ? "sip" : "http/1.1";
 	size_t n = strlen(want);
 
-	(void)arg;
-	for (unsigned int i = 0; i < in_len; i += in[i] + 1U) {
+	for (size_t i = 0; i < in_len; i += in[i] + 1U) {
 		if (in[i] == n && i + 1 + n <= in_len &&
 		    memcmp(in + i + 1, want, n) == 0) {
 			*out = in + i + 1;
 			*out_len = (uint8_t)n;
-			return SSL_TLSEXT_ERR_OK;
+			return true;
 		}
 	}
-	return SSL_TLSEXT_ERR_NOACK;
+	return false;
+}
+
+/*
+ * The protocol a client offers that this use speaks.  RFC 7301 3.2: without
+ * one the handshake ends, so that nothing made for another protocol is read
+ * as ours.  Clients that offer none are not asked.
+ */
+static int
+on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
+    unsigned int in_len, void *arg)
+{
+	/* "sip/2" is registered (IANA), "sip" is seen in the field. */
+	static const char *const sip[] = { "sip/2", "sip" };
+	static const char *const http[] = { "http/1.1", "http/1.0" };
+	const struct tls_conn *c = tls_ctx_conn(ssl);
+	const char *const *want = c->v.policy.use == TLS_USE_SIP ? sip : http;
+
+	(void)arg;
+	for (int i = 0; i < 2; i++) {
+		if (alpn_find(want[i], in, in_len, out, out_len))
+			return SSL_TLSEXT_ERR_OK;
+	}
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
 /* Sets what the library has to know of the policy. */

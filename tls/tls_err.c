@@ -144,6 +144,10 @@ tls_err_alert(struct tls_conn *c)
 		    "with us (alert %d, %s)",
 		    alert, name);
 		break;
+	case SSL_AD_NO_APPLICATION_PROTOCOL:
+		tls_explain(v, "hs.alpn",
+		    "speaks none of the protocols offered (ALPN, alert 120)");
+		break;
 	case SSL_AD_UNRECOGNIZED_NAME:
 		tls_explain(v, "hs.sni",
 		    "does not know the name '%s' (alert 112)", v->policy.name);
@@ -210,6 +214,11 @@ explain_local(struct tls_verdict *v, uint32_t e)
 		tls_explain(v, "hs.no_common",
 		    "has no cipher, group or signature algorithm in common "
 		    "with us");
+		break;
+	case SSL_R_NO_APPLICATION_PROTOCOL:
+		tls_explain(v, "hs.alpn",
+		    "offers only protocols that are not spoken on this port "
+		    "(ALPN)");
 		break;
 	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
 		tls_explain(v, "mtls.required_none",

@@ -19,8 +19,8 @@ static const struct row {
 	const char *server; /* .. where we were the server; NULL: the same */
 } rows[] = {
 	{ "tcp.refused", ECONNREFUSED,
-	    "Check address and port (SIP over TLS is usually 5061) and "
-	    "whether the service runs.",
+	    "Check address and port (usually 5061 for SIP over TLS, 443 for "
+	    "HTTPS) and whether the service runs.",
 	    NULL },
 	{ "tcp.timeout", ETIMEDOUT,
 	    "A firewall may drop the packets, or the address is wrong.", NULL },
@@ -53,6 +53,10 @@ static const struct row {
 	    NULL },
 	{ "hs.sni", E_TLS_HANDSHAKE, "Set tls.name to a name the server knows.",
 	    NULL },
+	{ "hs.alpn", E_TLS_HANDSHAKE,
+	    "Check address and port: it may be the server of another service.",
+	    "Check the port the client was given, or its list of protocols "
+	    "(ALPN)." },
 	{ "hs.refused", E_TLS_PEER_REFUSED, "The server's log has its reason.",
 	    "The client's log has its reason." },
 	{ "hs.protocol", E_TLS_HANDSHAKE,
@@ -126,7 +130,7 @@ static const struct row {
 	    "choose it with tls.identity.",
 	    "Install a client certificate there." },
 	{ "mtls.rejected_ca", E_TLS_PEER_REFUSED,
-	    "Give the server our CA (cert export-ca): ssl_client_certificate "
+	    "Give the server the CA that issued it: ssl_client_certificate "
 	    "in nginx, ca_list in Kamailio.",
 	    NULL },
 	{ "mtls.rejected_eku", E_TLS_PEER_REFUSED,

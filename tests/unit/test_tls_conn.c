@@ -419,6 +419,67 @@ an_optional_certificate_that_does_not_hold_is_nobody(void **state)
 	}
 }
 
+static const uint8_t curl_alpn[] = "\x02h2\x08http/1.1";
+
+/* RFC 7301 3.2: who offers protocols speaks one of ours, or is refused. */
+static void
+a_protocol_is_agreed_on_or_not_asked_for(void **state)
+{
+	static const struct {
+		const char *why;
+		enum tls_use use;
+		const char *offer; /* NULL: none */
+		const char *got;   /* NULL: refused */
+	} v[] = {
+		{ "SIP as it is registered", TLS_USE_SIP, "sip/2", "sip/2" },
+		{ "SIP as it is seen", TLS_USE_SIP, "sip", "sip" },
+		{ "nothing offered to SIP", TLS_USE_SIP, NULL, "" },
+		{ "HTTP at a SIP port", TLS_USE_SIP, "http/1.1", NULL },
+		{ "a part of a name", TLS_USE_SIP, "si", NULL },
+		{ "curl's offer at a SIP port", TLS_USE_SIP, "curl", NULL },
+		{ "HTTP", TLS_USE_WEB, "http/1.1", "http/1.1" },
+		{ "curl", TLS_USE_WEB, "curl", "http/1.1" },
+		{ "nothing offered to HTTP", TLS_USE_WEB, NULL, "" },
+		{ "HTTP/2 alone", TLS_USE_WEB, "h2", NULL },
+		{ "SIP at an HTTP port", TLS_USE_WEB, "sip", NULL },
+	};
+	static const uint16_t max[] = { TLS_V13, TLS_V12 };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * LEN(v); i++) {
+		size_t k = i % LEN(v);
+		bool curl =
+		    v[k].offer != NULL && strcmp(v[k].offer, "curl") == 0;
+
+		print_message(
+		    "%s, %s\n", v[k].why, tls_version_name(max[i / LEN(v)]));
+		world_open("server.pem", "id");
+		cli.policy.max = max[i / LEN(v)];
+		srv.policy.use = v[k].use;
+		serve(&srv.policy);
+		offer = v[k].offer;
+		dial(&cli.policy);
+		offer = "sip";
+		if (curl)
+			assert_int_equal(SSL_set_alpn_protos(cli.c->ssl,
+					     curl_alpn, sizeof(curl_alpn) - 1),
+			    0);
+		if (v[k].got != NULL) {
+			settle(both_up);
+			assert_string_equal(
+			    tls_conn_verdict(srv.c)->alpn, v[k].got);
+			assert_string_equal(
+			    tls_conn_verdict(cli.c)->alpn, v[k].got);
+		} else {
+			settle(both_told);
+			assert_string_equal(srv.v.class, "hs.alpn");
+			assert_string_equal(cli.v.class, "hs.alpn");
+			assert_int_equal(cli.v.alert_rx, 120);
+		}
+		world_close();
+	}
+}
+
 /* A peer that knows no better hash than SHA-1 gets no signature of ours, but
  * where old versions are allowed, which know nothing else. */
 static void
@@ -849,6 +910,7 @@ main(void)
 		cmocka_unit_test(a_client_that_does_not_hold_hears_why),
 		cmocka_unit_test(
 		    an_optional_certificate_that_does_not_hold_is_nobody),
+		cmocka_unit_test(a_protocol_is_agreed_on_or_not_asked_for),
 		cmocka_unit_test(nothing_is_signed_with_sha1),
 		cmocka_unit_test(a_server_that_speaks_no_tls_is_explained),
 		cmocka_unit_test(

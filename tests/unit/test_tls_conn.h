@@ -30,6 +30,7 @@ static struct loop *loop;
 static struct tls_listen *listener;
 static struct end srv, cli;
 static struct addr where;
+static UNUSED const char *offer = "sip"; /* what the client's ALPN lists */
 
 static UNUSED void
 drop_line(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
@@ -244,7 +245,7 @@ dial(const struct tls_policy *policy)
 		.remote = where,
 		.host = "localhost",
 		.dns_us = -1,
-		.alpn = "sip",
+		.alpn = offer,
 		.cb = on_conn,
 		.arg = &cli };
 
