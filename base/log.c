@@ -17,9 +17,12 @@ enum {
 	LOG_LINE_MAX = 2048, /* a line with 8 escaped values and words */
 	ESC_MAX = 120,       /* more of a hostile value helps nobody */
 	ESC_BUFS = 8,        /* esc() calls in one log call */
-	WARN_LINES_MAX = 50, /* a second and category: a peer must not be
-				able to fill the flash with its mistakes */
-	WARN_WINDOW_US = 1000000
+	WARN_LINES_MAX = 50, /* a second, category and id: a peer must not be
+				able to hide what others do */
+	WARN_CAT_MAX = 200,  /* a second and category: nor to fill the flash
+				by a new connection for each mistake */
+	WARN_WINDOW_US = 1000000,
+	GATES_MAX = 64 /* ids a second that have a gate of their own */
 };
 
 static const char *const level_names[] = { "error", "warn", "info", "debug",
@@ -38,11 +41,16 @@ static struct {
 } sink, tap;
 static bool in_tap;
 static int to_journal = -1; /* -1: not looked yet */
-static struct {
-	int64_t since_us;
+/* How many warnings of an id were written and lost in this second. */
+static struct gate {
+	uint64_t id;
+	enum log_cat cat;
 	unsigned int lines;
 	unsigned long lost;
-} gates[LOGC_MAX];
+} gates[GATES_MAX];
+static size_t num_gates;
+static struct gate cats[LOGC_MAX]; /* all of a category */
+static int64_t gates_since_us;
 
 /* True if standard error is the stream JOURNAL_STREAM names. */
 static bool
@@ -103,31 +111,69 @@ emit(enum log_level lv, enum log_cat cat, uint64_t id, const char *line)
 	}
 }
 
-/* False if this line is one too many; tells what was lost before. */
-static bool
-gate_pass(enum log_level lv, enum log_cat cat)
+/* The gate of an id, a new one if there is room; NULL: the table is full. */
+static struct gate *
+gate_of(enum log_cat cat, uint64_t id)
 {
-	int64_t now = clock_mono_us();
+	for (size_t i = 0; i < num_gates; i++)
+		if (gates[i].id == id && gates[i].cat == cat)
+			return &gates[i];
+	if (num_gates == GATES_MAX)
+		return NULL;
+	gates[num_gates] = (struct gate){ .id = id, .cat = cat };
+	return &gates[num_gates++];
+}
+
+/* Begins a new second; tells what was lost in the one before. */
+static void
+gates_turn(int64_t now)
+{
+	struct gate old[GATES_MAX + LOGC_MAX];
+	size_t n = num_gates;
 	char line[64];
 
-	if (now - gates[cat].since_us >= WARN_WINDOW_US ||
-	    now < gates[cat].since_us) {
-		if (gates[cat].lost > 0) {
-			snprintf(line, sizeof(line), "suppressed lines=%lu",
-			    gates[cat].lost);
-			emit(LOGL_WARN, cat, 0, line);
-		}
-		gates[cat].since_us = now;
-		gates[cat].lines = 0;
-		gates[cat].lost = 0;
+	memcpy(old, gates, n * sizeof(*old));
+	for (size_t i = 0; i < LOGC_MAX; i++) {
+		old[n] = cats[i];
+		old[n++].cat = (enum log_cat)i;
 	}
+	/* Cleared first: a tap that logs comes back in here. */
+	memset(cats, 0, sizeof(cats));
+	num_gates = 0;
+	gates_since_us = now;
+	for (size_t i = 0; i < n; i++) {
+		if (old[i].lost == 0)
+			continue;
+		snprintf(
+		    line, sizeof(line), "suppressed lines=%lu", old[i].lost);
+		emit(LOGL_WARN, old[i].cat, old[i].id, line);
+	}
+}
+
+/* False if this line is one too many. */
+static bool
+gate_pass(enum log_level lv, enum log_cat cat, uint64_t id)
+{
+	int64_t now = clock_mono_us();
+	struct gate *g;
+
+	if (now - gates_since_us >= WARN_WINDOW_US || now < gates_since_us)
+		gates_turn(now);
 	if (lv != LOGL_WARN)
 		return true;
-	if (gates[cat].lines >= WARN_LINES_MAX) {
-		gates[cat].lost++;
+	/* Without a gate of its own only the category's limit counts. */
+	g = gate_of(cat, id);
+	if (cats[cat].lines >= WARN_CAT_MAX ||
+	    (g != NULL && g->lines >= WARN_LINES_MAX)) {
+		if (g != NULL)
+			g->lost++;
+		else
+			cats[cat].lost++;
 		return false;
 	}
-	gates[cat].lines++;
+	if (g != NULL)
+		g->lines++;
+	cats[cat].lines++;
 	return true;
 }
 
@@ -223,7 +269,7 @@ log_line(enum log_level lv, enum log_cat cat, uint64_t id, const char *fmt, ...)
 	int saved = errno;
 	va_list ap;
 
-	if (!log_on(lv, cat) || !gate_pass(lv, cat))
+	if (!log_on(lv, cat) || !gate_pass(lv, cat, id))
 		goto out;
 	va_start(ap, fmt);
 	if (vsnprintf(line, sizeof(line), fmt, ap) < 0)

@@ -56,8 +56,8 @@ void log_add_tap(log_sink_fn *fn, void *arg);
 /*
  * log_line writes one line: category, `id` (0: none) and the message.  Bytes
  * from outside go in only through esc().  errno is preserved.  Beyond 50
- * LOGL_WARN lines a second in a category only their number is written.  Only
- * the loop's thread logs.
+ * LOGL_WARN lines a second of one category and id, and 200 of a category, only
+ * their number is written.  Only the loop's thread logs.
  */
 void log_line(enum log_level lv, enum log_cat cat, uint64_t id, const char *fmt,
     ...) __attribute__((format(printf, 4, 5)));

@@ -181,6 +181,36 @@ warnings_are_limited_by_the_second(void **state)
 	assert_int_equal(lines, 2);
 }
 
+/* One peer's noise must not hide what another does; many must not fill the
+ * disk. */
+static void
+warnings_are_limited_by_id(void **state)
+{
+	(void)state;
+	clock_step_us(2000000);
+	for (int i = 0; i < 1000; i++)
+		log_warn(LOGC_SIP, 0x11, "noise");
+	assert_int_equal(lines, 50);
+	log_warn(LOGC_SIP, 0x22, "quiet");
+	assert_string_equal(last, "warn sip 22 quiet");
+	log_warn(LOGC_SIP, 0, "nobody");
+	assert_int_equal(lines, 52);
+	clock_step_us(1000000);
+	log_info(LOGC_SIP, 0x22, "later");
+	assert_int_equal(lines, 54); /* and what was lost of whom */
+	lines = 0;
+	clock_step_us(1000000);
+	for (uint64_t id = 1; id <= 1000; id++)
+		log_warn(LOGC_SIP, id, "a new connection each");
+	assert_true(lines > 100 && lines <= 200);
+	log_warn(LOGC_TLS, 0x33, "another category");
+	assert_string_equal(last, "warn tls 33 another category");
+	clock_step_us(1000000);
+	lines = 0;
+	log_info(LOGC_SIP, 0, "later");
+	assert_true(lines > 1 && lines <= 66);
+}
+
 static void
 tap_hears_but_not_itself(void **state)
 {
@@ -249,6 +279,8 @@ main(void)
 		    a_forgotten_esc_stays_one_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 		    warnings_are_limited_by_the_second, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+		    warnings_are_limited_by_id, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 		    tap_hears_but_not_itself, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
