@@ -339,6 +339,45 @@ add_purpose(X509 *c, X509 *issuer, const struct tls_mint *m)
 	    ext_add(c, issuer, NID_ext_key_usage, eku[m->kind]);
 }
 
+/* True for an item that is a name and nothing else: the library's syntax also
+ * knows sections of a configuration file, and we have none. */
+static bool
+is_san(struct slice item)
+{
+	static const char *const kinds[] = { "DNS", "URI", "IP", "email" };
+	struct slice kind, value;
+
+	if (!slice_cut(item, ':', &kind, &value) || value.n == 0)
+		return false;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (slice_is(kind, kinds[i]))
+			/* "email:copy" and "email:move" are orders. */
+			return i != 3 || memchr(value.p, '@', value.n) != NULL;
+	}
+	return false;
+}
+
+int
+tls_mint_check(const char *sans, char *why, size_t why_size)
+{
+	struct slice rest = slice_of(sans != NULL ? sans : ""), item;
+
+	while (rest.n > 0) {
+		(void)slice_cut(rest, ',', &item, &rest);
+		item = slice_trim(item);
+		if (is_san(item))
+			continue;
+		if (why_size > 0)
+			snprintf(why, why_size,
+			    "%s is no name of a certificate: names are DNS:, "
+			    "URI:, IP: or email: and a value, separated by "
+			    "commas",
+			    esc_n(item.p, item.n));
+		return EINVAL;
+	}
+	return 0;
+}
+
 /* Names and, where asked for, the address of the issuer's certificate. */
 static int
 add_names(struct making *k, X509 *issuer, const struct tls_mint *m)
@@ -348,6 +387,8 @@ add_names(struct making *k, X509 *issuer, const struct tls_mint *m)
 	bool some = m->sans != NULL && m->sans[0] != '\0';
 	int n;
 
+	if (tls_mint_check(m->sans, NULL, 0) != 0)
+		return EINVAL;
 	n = snprintf(sans, sizeof(sans), "%s%s%s%s", some ? m->sans : "",
 	    some && device ? "," : "", device ? "URI:urn:dev:mac:" : "",
 	    device ? m->cn : "");
@@ -360,6 +401,8 @@ add_names(struct making *k, X509 *issuer, const struct tls_mint *m)
 		return EINVAL;
 	if (m->aia == NULL)
 		return 0;
+	if (strchr(m->aia, ',') != NULL) /* that would begin another item */
+		return EINVAL;
 	n = snprintf(aia, sizeof(aia), "caIssuers;URI:%s", m->aia);
 	if (n < 0 || (size_t)n >= sizeof(aia))
 		return E_LIMIT;

@@ -30,7 +30,11 @@ struct tls_mint {
 	bool sha1;       /* for tests of refusals */
 	const char *aia; /* URL of the issuer's certificate, or NULL */
 };
-/* tls_mint writes certificate, chain and key (PEM, one after the other). */
+/* tls_mint_check says in one sentence what of `sans` cannot be minted: only
+ * DNS:, URI:, IP: and email: items can.  NULL is fine; else EINVAL. */
+MUST_CHECK int tls_mint_check(const char *sans, char *why, size_t why_size);
+/* tls_mint writes certificate, chain and key (PEM, one after the other).
+ * EINVAL for what contradicts itself or cannot be written. */
 MUST_CHECK int tls_mint(const struct tls_mint *m, struct buf *pem);
 
 /* tls_cert_read parses up to `max` certificates of a PEM or DER file. E_TLS_KEY

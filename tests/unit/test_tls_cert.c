@@ -253,6 +253,42 @@ fresh_certificates_are_valid_at_clock_and_floor(void **state)
 }
 
 static void
+names_are_checked_before_they_are_minted(void **state)
+{
+	static const struct {
+		const char *sans, *bad; /* NULL: none */
+	} v[] = {
+		{ NULL, NULL },
+		{ "", NULL },
+		{ "DNS:a.example", NULL },
+		{ "DNS:*.a.example, IP:::1 ,URI:sip:u@a,email:a@b", NULL },
+		{ "@foo", "@foo" },
+		{ "DNS:a,@foo", "@foo" },
+		{ "dirName:x", "dirName:x" },
+		{ "email:copy", "email:copy" },
+		{ "critical,DNS:a", "critical" },
+		{ "a.example", "a.example" },
+		{ "DNS:", "DNS:" },
+		{ "dns:a", "dns:a" },
+		{ "DNS:a,,DNS:b", " is no name" },
+		{ "DNS:a\n", NULL },
+		{ "x\n\x1b", "x\\x0a\\x1b" },
+	};
+	char why[200];
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].sans != NULL ? v[i].sans : "none");
+		why[0] = '\0';
+		assert_int_equal(tls_mint_check(v[i].sans, why, sizeof(why)),
+		    v[i].bad != NULL ? EINVAL : 0);
+		if (v[i].bad != NULL && strstr(why, v[i].bad) == NULL)
+			fail_msg("%s", why);
+		assert_int_equal(v[i].bad == NULL, why[0] == '\0');
+	}
+}
+
+static void
 minting_nonsense_leaves_the_buffer_alone(void **state)
 {
 	static char long_sans[1200];
@@ -271,6 +307,15 @@ minting_nonsense_leaves_the_buffer_alone(void **state)
 		    EINVAL },
 		{ "names that are none", { .cn = "a", .sans = "rubbish" },
 		    EINVAL },
+		{ "a section of no file", { .cn = "a", .sans = "@foo" },
+		    EINVAL },
+		{ "a section behind a name",
+		    { .cn = "a", .sans = "DNS:a,dirName:x" }, EINVAL },
+		{ "other names", { .cn = "a", .sans = "otherName:1.2;@x" },
+		    EINVAL },
+		{ "names in DER", { .cn = "a", .sans = "DER:30:00" }, EINVAL },
+		{ "an issuer that is more than a URL",
+		    { .cn = "a", .aia = "http://a/,OCSP;dirName:x" }, EINVAL },
 		{ "an address that is none",
 		    { .cn = "a", .sans = "IP:1.2.3.400" }, EINVAL },
 		{ "too many names", { .cn = "a", .sans = long_sans }, E_LIMIT },
@@ -477,6 +522,7 @@ main(void)
 		cmocka_unit_test(knobs_of_minting_do_what_they_say),
 		cmocka_unit_test(
 		    fresh_certificates_are_valid_at_clock_and_floor),
+		cmocka_unit_test(names_are_checked_before_they_are_minted),
 		cmocka_unit_test(minting_nonsense_leaves_the_buffer_alone),
 		cmocka_unit_test(pem_and_der_read_the_same),
 		cmocka_unit_test(
