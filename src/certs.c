@@ -99,6 +99,7 @@ mint_options(const struct jv *args, struct tls_mint *m)
 	const char *rsa = jv_get_str(args, "rsa");
 	int kind = kind_of(jv_get_str(args, "kind"));
 	int64_t days = days_of(args, 0), bits = 0;
+	char why[200];
 
 	if (days < 0)
 		return CTL_USAGE;
@@ -112,6 +113,8 @@ mint_options(const struct jv *args, struct tls_mint *m)
 	m->kind = (enum tls_mint_kind)kind;
 	m->cn = jv_get_str(args, "cn");
 	m->sans = jv_get_str(args, "san");
+	if (tls_mint_check(m->sans, why, sizeof(why)) != 0)
+		return ctl_error(want_json(args), CTL_USAGE, why, NULL);
 	m->rsa_bits = (int)bits;
 	if (days != 0)
 		m->not_after_s = clock_wall_s() + days * 86400;
