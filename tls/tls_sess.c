@@ -21,10 +21,10 @@ policy_print(
     const struct tls_policy *p, uint64_t generation, char *out, size_t size)
 {
 	return snprintf(out, size,
-	    "%d %d %x %x %d %d %d %x %d %d %d %d %x %llu %s", p->use, p->dir,
+	    "%d %d %x %x %d %d %d %x %d %d %d %d %d %x %llu %s", p->use, p->dir,
 	    p->min, p->max, p->profile, p->verify, p->require_client, p->trust,
-	    p->name_rule, p->cn, p->wildcard, p->identity, p->allow,
-	    (unsigned long long)generation, p->name);
+	    p->name_rule, p->cn, p->wildcard, p->identity, p->identity_auto,
+	    p->allow, (unsigned long long)generation, p->name);
 }
 
 void

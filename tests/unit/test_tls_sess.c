@@ -54,7 +54,8 @@ static void
 nothing_is_resumed_under_another_policy(void **state)
 {
 	static const char *const what[] = { "nothing", "name", "identity",
-		"trust", "strength", "cn", "version", "reload", "profile" };
+		"trust", "strength", "cn", "version", "reload", "profile",
+		"who may choose the identity" };
 	uint16_t max;
 
 	(void)state;
@@ -92,6 +93,9 @@ nothing_is_resumed_under_another_policy(void **state)
 			break;
 		case 8:
 			cli.policy.profile = TLS_PROFILE_MODERN;
+			break;
+		case 9:
+			cli.policy.identity_auto = false;
 			break;
 		default:
 			break;
