@@ -202,8 +202,6 @@ MUST_CHECK int tls_verify_chain(const struct tls_env *e, struct tls_verdict *v,
  * and the matching entry, or the failure class. */
 const char *tls_peer_check(
     X509 *leaf, const struct tls_policy *p, char *matched, size_t size);
-/* tls_peer_has_san: is there any name a rule could look at? */
-bool tls_peer_has_san(X509 *leaf);
 
 /* tls_peer_has_name: is `name` the CN or any alternative name, whole? */
 bool tls_peer_has_name(X509 *leaf, const char *name);

@@ -229,23 +229,6 @@ tls_peer_check(
 	return miss(&s, cn_is(leaf, s.want));
 }
 
-bool
-tls_peer_has_san(X509 *leaf)
-{
-	GENERAL_NAMES *gs;
-	bool any = false;
-
-	gs = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-	tls_err_drop();
-	for (size_t i = 0; gs != NULL && i < sk_GENERAL_NAME_num(gs); i++) {
-		int type = sk_GENERAL_NAME_value(gs, i)->type;
-
-		any |= type == GEN_DNS || type == GEN_URI || type == GEN_IPADD;
-	}
-	GENERAL_NAMES_free(gs);
-	return any;
-}
-
 /* True if one alternative name is the wanted one. */
 static bool
 name_is(const GENERAL_NAME *g, struct slice want, const char *name)

@@ -252,7 +252,9 @@ decide_name(struct tls_policy *p, const char *peer,
 		    "a certificate could carry",
 		    u);
 	p->name_rule = p->use == TLS_USE_SIP ? TLS_NAME_SIP : TLS_NAME_HTTPS;
-	p->cn = s->cn;
+	/* The only name of a certificate without SAN is its CN: tolerating the
+	 * one and letting the other count are the same thing. */
+	p->cn = s->cn || (s->allow & TLS_ALLOW_NO_SAN) != 0;
 	p->wildcard = s->wildcard;
 	rule = tls_name_is_ip(p->name)     ? "an IP address in the SAN"
 	    : p->name_rule == TLS_NAME_SIP ? "RFC 5922: URI:sip, else DNS"
@@ -260,7 +262,7 @@ decide_name(struct tls_policy *p, const char *peer,
 	reason(p, TLS_F_NAME, "%s; by %s%s%s",
 	    s->name[0] != '\0' ? "the expected name is set by tls.name"
 			       : "the name the user configured",
-	    rule, s->cn ? "; CN counts if there is no SAN" : "",
+	    rule, p->cn ? "; CN counts if there is no SAN" : "",
 	    s->wildcard && p->name_rule == TLS_NAME_SIP
 		? "; one wildcard label counts"
 		: "");
@@ -331,7 +333,7 @@ decide_strength(struct tls_policy *p, const struct tls_settings *s)
 		reason(p, TLS_F_STRENGTH,
 		    "the floor, lowered by %s.tls.allow: %s%s",
 		    tls_use_name(p->use), over,
-		    p->cn ? " (tls.cn = 1 implies no-san)" : "");
+		    s->cn ? " (tls.cn = 1 implies no-san)" : "");
 }
 
 /* At which time certificates are judged; validity is never skipped. */

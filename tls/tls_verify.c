@@ -478,22 +478,6 @@ check_name(struct judge *j, X509 *leaf)
 	return E_TLS_CERT;
 }
 
-/* A name has to be where rules look for it; who has none has no SAN. */
-static int
-check_san(struct judge *j, X509 *leaf)
-{
-	bool allowed = (j->v->policy.allow & TLS_ALLOW_NO_SAN) != 0;
-	char cn[128] = "no CN either";
-
-	/* Devices of this family carry their MAC as CN alone. */
-	if (j->v->policy.name_rule == TLS_NAME_NONE || tls_peer_has_san(leaf))
-		return 0;
-	if (tls_x509_cn(leaf, cn, sizeof(cn)) != 0)
-		cn[0] = '\0';
-	return weak(j, allowed, "cert.cn_only",
-	    "carries its name only as common name ('%s'), not in the SAN", cn);
-}
-
 /* Builds the path; 0 if the library is content. */
 static int
 build(struct judge *j, X509_STORE *store)
@@ -547,10 +531,11 @@ judge(struct judge *j)
 		goto out;
 	}
 	if ((err = check_times(j)) != 0 || (err = check_purpose(j)) != 0 ||
-	    (err = check_keys(j)) != 0 || (err = check_sigs(j)) != 0 ||
-	    (err = check_name(j, leaf)) != 0)
+	    (err = check_keys(j)) != 0 || (err = check_sigs(j)) != 0)
 		goto out;
-	err = check_san(j, leaf);
+	/* No SAN, no name: nothing else has to ask for one.  Devices of this
+	 * family carry their MAC as CN alone, and listeners expect no name. */
+	err = check_name(j, leaf);
 out:
 	X509_STORE_CTX_free(j->ctx);
 	X509_STORE_free(store);

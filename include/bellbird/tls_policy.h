@@ -44,7 +44,9 @@ enum tls_identity {
 	TLS_ID_MAX
 };
 
-/* Overrides of the strength floor (`*.tls.allow`), a bit each. */
+/* Overrides of the strength floor (`*.tls.allow`), a bit each.  NO_SAN and
+ * `cn` mean the same, and each brings the other: the CN is the only name of a
+ * certificate without SAN.  Listeners expect no name and ask for no SAN. */
 enum {
 	TLS_ALLOW_RSA1024 = 1,
 	TLS_ALLOW_SHA1 = 2,

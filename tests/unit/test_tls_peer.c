@@ -351,29 +351,6 @@ a_device_is_known_by_the_mac_in_its_cn(void **state)
 	}
 }
 
-static void
-a_san_is_there_if_a_rule_could_look_at_it(void **state)
-{
-	static const struct {
-		const char *sans;
-		bool has;
-	} v[] = {
-		{ NULL, false },
-		{ "EMAIL:a@b.example", false },
-		{ "DNS:a.example", true },
-		{ "URI:urn:dev:mac:00156d000001", true },
-		{ "IP:192.0.2.1", true },
-	};
-	X509 *c;
-
-	(void)state;
-	for (size_t i = 0; i < LEN(v); i++) {
-		c = make("a", v[i].sans);
-		assert_int_equal(tls_peer_has_san(c), v[i].has);
-		X509_free(c);
-	}
-}
-
 /* Who may call is asked by name: every name counts, and only whole. */
 static void
 any_name_of_a_certificate_can_be_asked_for(void **state)
@@ -452,7 +429,6 @@ main(void)
 		cmocka_unit_test(addresses_match_by_their_bytes),
 		cmocka_unit_test(the_common_name_counts_only_by_option),
 		cmocka_unit_test(a_device_is_known_by_the_mac_in_its_cn),
-		cmocka_unit_test(a_san_is_there_if_a_rule_could_look_at_it),
 		cmocka_unit_test(any_name_of_a_certificate_can_be_asked_for),
 		cmocka_unit_test(what_matched_is_escaped_and_bounded),
 	};

@@ -42,6 +42,7 @@ enum tweak {
 	T_BAD_NAME,
 	T_MODERN,
 	T_WILD,
+	T_NO_SAN,
 	T_WEB_CHECK
 };
 
@@ -130,6 +131,9 @@ apply(struct tls_settings *s, enum tweak t)
 		break;
 	case T_WILD:
 		s->wildcard = true;
+		break;
+	case T_NO_SAN:
+		s->allow = TLS_ALLOW_NO_SAN;
 		break;
 	default:
 		break;
@@ -273,6 +277,12 @@ the_table_of_fields_holds(void **state)
 		{ "cn implies no-san", TLS_USE_SIP, TLS_CLIENT, "sip.example",
 		    T_CN, TLS_V12, TLS_V13, true, TLS_NAME_SIP, "sip.example",
 		    TLS_ID_FACTORY, TLS_ALLOW_NO_SAN },
+		{ "no-san implies cn", TLS_USE_SIP, TLS_CLIENT, "sip.example",
+		    T_NO_SAN, TLS_V12, TLS_V13, true, TLS_NAME_SIP,
+		    "sip.example", TLS_ID_FACTORY, TLS_ALLOW_NO_SAN },
+		{ "no-san of a listener", TLS_USE_SIP, TLS_SERVER, NULL,
+		    T_NO_SAN, TLS_V12, TLS_V13, true, TLS_NAME_NONE, "",
+		    TLS_ID_SERVER, TLS_ALLOW_NO_SAN },
 		{ "tls.name wins", TLS_USE_SIP, TLS_CLIENT, "sip.example",
 		    T_NAME, TLS_V12, TLS_V13, true, TLS_NAME_SIP,
 		    "other.example", TLS_ID_FACTORY, 0 },
@@ -310,6 +320,9 @@ the_table_of_fields_holds(void **state)
 		assert_string_equal(p.name, v[i].name);
 		assert_int_equal(p.identity, v[i].id);
 		assert_int_equal(p.allow, v[i].allow);
+		assert_int_equal(p.cn,
+		    v[i].dir == TLS_CLIENT &&
+			(v[i].allow & TLS_ALLOW_NO_SAN) != 0);
 	}
 }
 

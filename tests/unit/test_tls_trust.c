@@ -464,6 +464,57 @@ what_does_not_hold_has_its_class(void **state)
 	log_set_sink(NULL, NULL);
 }
 
+/* The CN counts by either key, where there is no SAN, and noted as weak. */
+static void
+a_certificate_without_san_counts_by_option(void **state)
+{
+	static const struct {
+		const char *why, *file, *name;
+		bool cn;
+		unsigned int allow;
+		const char *class; /* "": it holds */
+	} v[] = {
+		{ "no option", "nosan.pem", NAME, false, 0, "cert.cn_only" },
+		{ "another option", "nosan.pem", NAME, false, TLS_ALLOW_SHA1,
+		    "cert.cn_only" },
+		{ "tls.cn", "nosan.pem", NAME, true, 0, "" },
+		{ "no-san", "nosan.pem", NAME, false, TLS_ALLOW_NO_SAN, "" },
+		{ "both", "nosan.pem", NAME, true, TLS_ALLOW_NO_SAN, "" },
+		{ "another name", "nosan.pem", "other.example", true,
+		    TLS_ALLOW_NO_SAN, "cert.name_mismatch" },
+		{ "a SAN is there", "server.pem", "other.example", true,
+		    TLS_ALLOW_NO_SAN, "cert.name_mismatch" },
+	};
+	struct tls_env_conf c = { .builtin_file = "" };
+	struct tls_settings s;
+	struct tls_verdict r;
+	struct tls_policy p;
+	struct tls_env *e;
+	char path[128];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s", at("ca/ca.pem"));
+	c.siptrusted_file = path;
+	assert_int_equal(tls_env_new(&e, loop, &c), 0);
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		settings(&s, TLS_USE_SIP);
+		s.trust = TLS_TRUST_SIPTRUSTED;
+		s.cn = v[i].cn;
+		s.allow = v[i].allow;
+		decide(&p, TLS_USE_SIP, TLS_CLIENT, v[i].name, &s);
+		assert_int_equal(tls_cert_judge(e, &p, at(v[i].file), &r),
+		    v[i].class[0] == '\0' ? 0 : E_TLS_CERT);
+		assert_string_equal(r.class, v[i].class);
+		if (v[i].class[0] != '\0')
+			continue;
+		assert_string_equal(r.matched, "CN:" NAME);
+		assert_int_equal(r.num_findings, 1);
+		assert_string_equal(r.findings[0], "cert.cn_only");
+	}
+	tls_env_free(e);
+}
+
 /* Each set counts only where the policy names it. */
 static void
 a_set_counts_where_the_policy_names_it(void **state)
@@ -612,6 +663,7 @@ main(void)
 		cmocka_unit_test(the_index_is_trusted_only_whole),
 		cmocka_unit_test(chains_end_at_what_was_uploaded),
 		cmocka_unit_test(what_does_not_hold_has_its_class),
+		cmocka_unit_test(a_certificate_without_san_counts_by_option),
 		cmocka_unit_test(a_set_counts_where_the_policy_names_it),
 		cmocka_unit_test(
 		    an_unverified_peer_has_findings_and_no_identity),
