@@ -55,8 +55,9 @@ struct sip_reg {
 	char contact[256];     /* URI as last sent */
 	char old_contact[256]; /* to be withdrawn, "" if none */
 	struct addr public;    /* how the server sees us (UDP) */
-	unsigned int moves;    /* changes of it */
-	char *routes;          /* owned: hop_route and Service-Route lines */
+	unsigned int moves;    /* changes of it since moved_us */
+	int64_t moved_us;
+	char *routes; /* owned: hop_route and Service-Route lines */
 	unsigned int granted_s, fails[REG_FAIL_KINDS];
 	int64_t since_us, due_us, ok_us;
 	struct tls_verdict *kept; /* owned: of a connection that is gone */

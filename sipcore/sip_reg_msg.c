@@ -13,8 +13,10 @@ enum {
 	/* Shorter grants would be a request loop. */
 	GRANT_MIN_S = 10,
 	GRANT_MAX_S = 86400,
-	/* A NAT that gives a new port to each packet is not chased. */
+	/* A NAT that gives a new port to each packet is not chased: so many
+	 * changes in an hour without one REGISTER that was seen as before. */
 	MOVES_MAX = 3,
+	MOVES_S = 3600,
 	RETRY_AFTER_MAX_S = 3600
 };
 
@@ -177,15 +179,16 @@ routes_take(struct sip_reg *r, const struct sip_msg *m)
 }
 
 /* UDP behind a NAT: how the server saw us (RFC 3581).  True: register again
- * with that address. */
+ * with that address; not twice in a row. */
 static bool
-public_learn(struct sip_reg *r, const struct sip_msg *m)
+public_learn(struct sip_reg *r, const struct sip_msg *m, bool again)
 {
+	int64_t now = clock_mono_us();
 	struct slice ip, port;
 	struct addr seen;
 	int64_t n;
 
-	if (r->transport != SIPC_UDP || r->moves >= MOVES_MAX ||
+	if (r->transport != SIPC_UDP ||
 	    !sip_param(m->via_params, "rport", &port) ||
 	    str_int(port, 1, UINT16_MAX, &n) != 0)
 		return false;
@@ -195,9 +198,16 @@ public_learn(struct sip_reg *r, const struct sip_msg *m)
 		return false;
 	addr_set_port(&seen, (uint16_t)n);
 	if (addr_eq(&seen,
-		addr_is_set(&r->public) ? &r->public : &r->w.flow->local))
+		addr_is_set(&r->public) ? &r->public : &r->w.flow->local)) {
+		r->moves = 0; /* it holds */
 		return false;
-	r->moves++;
+	}
+	if (now - r->moved_us >= MOVES_S * SIPC_S)
+		r->moves = 0;
+	if (again || r->moves >= MOVES_MAX)
+		return false;
+	if (r->moves++ == 0)
+		r->moved_us = now;
 	r->public = seen;
 	ignore_err(str_copy(r->old_contact, sizeof(r->old_contact), r->contact),
 	    "same size");
@@ -209,15 +219,16 @@ static void
 on_registered(struct sip_reg *r, const struct sip_msg *m)
 {
 	int64_t timer_s = sip_msg_uint(m, SIPH_FLOW_TIMER, GRANT_MAX_S, 0);
+	bool again;
 
 	if (r->unregistering) {
 		reg_gone(r);
 		return;
 	}
 	routes_take(r, m);
-	if (r->old_contact[0] != '\0')
-		r->old_contact[0] = '\0';
-	else if (public_learn(r, m) && reg_send(r) == 0)
+	again = r->old_contact[0] != '\0';
+	r->old_contact[0] = '\0';
+	if (public_learn(r, m, again) && reg_send(r) == 0)
 		return;
 	/* RFC 5626 4.4.1: the server knows how long its NAT waits. */
 	if (timer_s >= GRANT_MIN_S && timer_s * SIPC_S < r->keepalive_us)

@@ -356,6 +356,82 @@ only_the_registrar_may_call_an_account(void **state)
 	}
 }
 
+/* The registrar accepts the last REGISTER for a minute and says by which port
+ * of a NAT it came. */
+static void
+seen_at(struct fix *f, uint16_t port, unsigned int nat)
+{
+	static const char long_time[] = "expires=3600", one[] = "expires=0060";
+	char *req = f->p.msg[f->p.n - 1], *fields, *rport, *time;
+	struct buf b;
+
+	heard(&f->p, f->p.n - 1, "REGISTER ");
+	fields = strstr(req, "\r\n");
+	rport = strstr(req, ";rport\r\n");
+	while ((time = strstr(req, long_time)) != NULL)
+		memcpy(time, one, sizeof(one) - 1);
+	buf_init(&b, SIPC_MSG_MAX);
+	assert_int_equal(
+	    buf_printf(&b,
+		"SIP/2.0 200 OK%.*s;received=198.51.100.1;rport=%u%s",
+		(int)(rport - fields), fields, nat, rport + strlen(";rport")),
+	    0);
+	peer_says(&f->p, port, buf_str(&b));
+	buf_clear(&b);
+	pass(&f->w, 1);
+}
+
+/* Waits for the next REGISTER, which is then the only message heard. */
+static void
+next_register(struct fix *f)
+{
+	peer_forget(&f->p);
+	for (int i = 0; i < 6000 && f->p.n == 0; i++)
+		pass(&f->w, 100);
+	assert_int_equal(f->p.n, 1);
+}
+
+static void
+contacts_follow_a_nat_but_not_one_that_never_rests(void **state)
+{
+	enum sip_reg_state st = SIP_REG_GONE;
+	struct sip_reg *reg = NULL;
+	unsigned int nat, moves = 0;
+	char want[80];
+	uint16_t port;
+	struct fix f;
+
+	(void)state;
+	fix_open(&f);
+	port = register_a(&f, &reg, &st);
+	next_register(&f);
+	/* a new port for each refresh that stays a while */
+	for (nat = 4001; nat < 4008; nat++) {
+		seen_at(&f, port, nat);
+		assert_int_equal(f.p.n, 2);
+		(void)snprintf(want, sizeof(want),
+		    "Contact: <sip:bob@198.51.100.1:%u", nat);
+		assert_non_null(strstr(f.p.msg[1], want));
+		seen_at(&f, port, nat);
+		assert_int_equal(f.p.n, 2);
+		next_register(&f);
+	}
+	/* one for each packet: a few times an hour, no more */
+	for (nat = 5000; nat < 5100; nat++) {
+		size_t n = f.p.n;
+
+		seen_at(&f, port, nat);
+		if (f.p.n > n) {
+			moves++;
+			seen_at(&f, port, ++nat);
+		}
+		next_register(&f);
+	}
+	assert_true(moves >= 3 && moves <= 6); /* it was 83 minutes */
+	sip_reg_stop(&reg);
+	fix_close(&f);
+}
+
 static void
 unregistered_accounts_place_no_calls(void **state)
 {
@@ -492,6 +568,8 @@ main(void)
 		cmocka_unit_test(challenges_of_others_are_not_answered),
 		cmocka_unit_test(calls_of_an_account_stay_on_its_flow),
 		cmocka_unit_test(only_the_registrar_may_call_an_account),
+		cmocka_unit_test(
+		    contacts_follow_a_nat_but_not_one_that_never_rests),
 		cmocka_unit_test(unregistered_accounts_place_no_calls),
 		cmocka_unit_test(
 		    calls_come_in_over_the_registered_flow_and_survive_its_loss),
