@@ -17,6 +17,8 @@ enum {
 	 * changes in an hour without one REGISTER that was seen as before. */
 	MOVES_MAX = 3,
 	MOVES_S = 3600,
+	/* One odd number of a server must not keep a device away for a day:
+	 * it asks each hour. */
 	RETRY_AFTER_MAX_S = 3600
 };
 
@@ -269,8 +271,7 @@ on_too_brief(struct sip_reg *r, const struct sip_msg *m)
 static void
 on_refused(struct sip_reg *r, const struct sip_msg *m)
 {
-	int64_t wait =
-	    sip_msg_uint(m, SIPH_RETRY_AFTER, RETRY_AFTER_MAX_S, 0) * SIPC_S;
+	int64_t wait = sip_msg_retry_us(m, RETRY_AFTER_MAX_S);
 	char text[96];
 
 	(void)snprintf(text, sizeof(text), "The server answered %d %.64s",

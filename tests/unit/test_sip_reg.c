@@ -273,6 +273,8 @@ refusals_of_all_kinds_wait(void **state)
 		{ "not found", 404, E_SIP_REFUSED, NULL, 14000 },
 		{ "busy, says when", 503, E_SIP_REFUSED, "Retry-After: 120\r\n",
 		    119000 },
+		{ "busy for a day", 503, E_SIP_REFUSED,
+		    "Retry-After: 86400\r\n", 3599000 },
 		{ "too brief without a number", 423, E_SIP_REFUSED, NULL,
 		    14000 },
 	};
@@ -295,7 +297,7 @@ refusals_of_all_kinds_wait(void **state)
 			fail_msg("%s: only %lld us", v[i].why,
 			    (long long)(st->retry_at_us - st->since_us));
 		f.refuse = 0;
-		pass(&f.w, 200 * 1000);
+		pass(&f.w, v[i].min_ms + 60 * 1000);
 		last_is(&f, SIP_REG_OK);
 		fix_close(&f);
 	}
