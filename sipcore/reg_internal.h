@@ -34,6 +34,7 @@ struct sip_reg {
 
 	enum sip_reg_state state;
 	bool told, unregistering, trusted;
+	bool answered; /* the last REGISTER was, whatever the answer */
 	int err, code;
 	char reason[640];
 	struct sip_route *route;

@@ -173,6 +173,24 @@ verdict_keep(struct sip_reg *r, const struct sip_flow *f)
 		*r->kept = *v;
 }
 
+/* Calls run over the flow, and it works: a refusal is no reason to cut them
+ * off. */
+static bool
+flow_busy(const struct sip_reg *r)
+{
+	const struct sip_flow *f = r->w.flow;
+	const struct sip_call *c;
+
+	if (!r->answered || !r->trusted || r->unregistering || f == NULL ||
+	    !f->up || f->fail_err != 0)
+		return false;
+	LIST_FOREACH (c, &r->s->calls, link) {
+		if (c->w.flow == f && c->state != SIP_C_OVER)
+			return true;
+	}
+	return false;
+}
+
 /* Waits before the next attempt; `min_us` from Retry-After. */
 static void
 wait_retry(struct sip_reg *r, int64_t min_us)
@@ -183,7 +201,8 @@ wait_retry(struct sip_reg *r, int64_t min_us)
 		us = min_us;
 	sip_ctxn_stop(&r->txn);
 	sip_route_stop(&r->route);
-	flow_drop(r);
+	if (!flow_busy(r))
+		flow_drop(r);
 	if (r->unregistering) {
 		reg_enter(r, SIP_REG_GONE);
 		return;
@@ -210,7 +229,7 @@ reg_next_target(struct sip_reg *r, int err, const char *text, int64_t min_us)
 {
 	if (!reg_keeps_reason(r, err))
 		reason_set(r, err, text != NULL ? text : err_str(err));
-	if (r->next < r->num_targets && !r->unregistering) {
+	if (r->next < r->num_targets && !r->unregistering && !flow_busy(r)) {
 		sip_ctxn_stop(&r->txn);
 		flow_drop(r);
 		connect_next(r);
@@ -354,24 +373,37 @@ begin(struct sip_reg *r)
 		reg_enter(r, SIP_REG_RESOLVING);
 }
 
+/* Registers again over the flow we have. */
+static void
+refresh(struct sip_reg *r)
+{
+	int err;
+
+	/* It lasted: the next loss is the first of its kind again. */
+	if (r->state == SIP_REG_OK)
+		r->fails[REG_FAIL_NET] = 0;
+	else
+		sip_auth_clear(&r->auth);
+	if ((err = reg_send(r)) != 0)
+		reg_fail(r, err, NULL, 0);
+	else if (r->state != SIP_REG_OK)
+		reg_enter(r, SIP_REG_TRYING);
+}
+
 /* Time to refresh or to try again. */
 static void
 on_timer(void *arg)
 {
 	struct sip_reg *r = arg;
-	int err;
 
 	if (r->unregistering) {
 		sip_ctxn_stop(&r->txn);
 		flow_drop(r);
 		reg_enter(r, SIP_REG_GONE);
-	} else if (r->state != SIP_REG_OK || r->w.flow == NULL) {
+	} else if (r->w.flow == NULL) {
 		begin(r);
 	} else {
-		/* It lasted: the next loss is the first of its kind again. */
-		r->fails[REG_FAIL_NET] = 0;
-		if ((err = reg_send(r)) != 0)
-			reg_fail(r, err, NULL, 0);
+		refresh(r);
 	}
 }
 

@@ -121,6 +121,7 @@ reg_send(struct sip_reg *r)
 
 	if (r->w.flow == NULL)
 		return E_CLOSED;
+	r->answered = false;
 	if ((err = contact_make(r, r->contact, sizeof(r->contact))) != 0)
 		return err;
 	sip_ctxn_stop(&r->txn);
@@ -307,6 +308,7 @@ on_response(struct sip_msg **rsp, int err, void *arg)
 	if (m->code < 200)
 		return;
 	r->code = m->code;
+	r->answered = true;
 	if (m->code < 300)
 		on_registered(r, m);
 	else if (m->code == 401 || m->code == 407)

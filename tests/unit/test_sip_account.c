@@ -460,6 +460,8 @@ unregistered_accounts_place_no_calls(void **state)
 /* ---- another stack is the registrar, over TLS ---- */
 
 static uint64_t reg_flow;
+static unsigned int registers;
+static int reg_refuse; /* with this; 0: accept */
 
 static bool
 on_register(struct sip_req *req, void *arg)
@@ -467,7 +469,14 @@ on_register(struct sip_req *req, void *arg)
 	(void)arg;
 	if (strcmp(sip_req_method(req), "REGISTER") != 0)
 		return false;
+	registers++;
 	reg_flow = sip_req_flow(req);
+	if (reg_refuse != 0) {
+		assert_int_equal(sip_req_reply(req, reg_refuse, NULL, NULL,
+				     NULL, slice_of("")),
+		    0);
+		return true;
+	}
 	assert_int_equal(sip_req_reply(req, 200, NULL, "Expires: 600\r\n", NULL,
 			     slice_of("")),
 	    0);
@@ -487,6 +496,8 @@ register_tls(struct fix *f, struct sip_reg **reg, enum sip_reg_state *st)
 
 	(void)snprintf(
 	    domain, sizeof(domain), "127.0.0.1:%u", f->b.ports[SIPC_TLS]);
+	registers = 0;
+	reg_refuse = 0;
 	f->b.s->conf.on_req = on_register;
 	assert_int_equal(sip_reg_start(reg, f->a.s, &c, on_reg, st), 0);
 	pass(&f->w, 15000);
@@ -532,6 +543,55 @@ calls_come_in_over_the_registered_flow_and_survive_its_loss(void **state)
 }
 
 static void
+refused_refresh_leaves_calls_and_their_flow_alone(void **state)
+{
+	static const int codes[] = { 503, 403 };
+	struct fix f;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(codes) / sizeof(codes[0]); i++) {
+		enum sip_reg_state st = SIP_REG_GONE;
+		struct sip_call_conf c = { .to = "sip:bob@127.0.0.1",
+			.sdp = slice_of("offer") };
+		struct sip_reg *reg = NULL;
+		bool busy = i % 2 == 0;
+		uint64_t flow;
+
+		fix_open(&f);
+		register_tls(&f, &reg, &st);
+		f.a.answer = 200;
+		flow = c.flow = reg_flow;
+		assert_int_equal(
+		    sip_call_invite(&f.b.call, f.b.s, &c, on_call_event, &f.b),
+		    0);
+		pass(&f.w, 100);
+		event_is(&f.a, 0, SIP_CALL_CONFIRMED, 0, "");
+		if (!busy)
+			sip_call_hangup(f.b.call, 0);
+		reg_refuse = codes[i / 2];
+		while (registers == 1)
+			pass(&f.w, 1000);
+		pass(&f.w, 100);
+		assert_int_equal(st, SIP_REG_WAITING);
+		assert_int_equal(f.a.call != NULL, busy);
+		assert_int_equal(f.a.n, busy ? 1 : 2);
+		assert_int_equal(sip_flow_is_alive(f.b.s, flow), busy);
+		/* once more, and the third time it works */
+		while (registers == 2)
+			pass(&f.w, 1000);
+		reg_refuse = 0;
+		while (registers == 3)
+			pass(&f.w, 1000);
+		pass(&f.w, 100);
+		assert_int_equal(st, SIP_REG_OK);
+		assert_int_equal(reg_flow == flow, busy);
+		assert_int_equal(f.a.call != NULL, busy);
+		sip_reg_stop(&reg);
+		fix_close(&f);
+	}
+}
+
+static void
 calls_of_a_registration_that_stays_away_end(void **state)
 {
 	enum sip_reg_state st = SIP_REG_GONE;
@@ -573,6 +633,8 @@ main(void)
 		cmocka_unit_test(unregistered_accounts_place_no_calls),
 		cmocka_unit_test(
 		    calls_come_in_over_the_registered_flow_and_survive_its_loss),
+		cmocka_unit_test(
+		    refused_refresh_leaves_calls_and_their_flow_alone),
 		cmocka_unit_test(calls_of_a_registration_that_stays_away_end),
 	};
 
