@@ -207,8 +207,8 @@ on_log(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
 
 /* ---- building ---- */
 
-static int
-build_tls(struct app *a)
+int
+app_open_tls(struct app *a)
 {
 	char trusted[PATH_MAX], siptrusted[PATH_MAX], owner[PATH_MAX];
 	char server[PATH_MAX];
@@ -330,7 +330,7 @@ build_rest(struct app *a)
 	const char *servers = prov_get(a->store, "net.dns.servers");
 	int err;
 
-	if ((err = build_tls(a)) != 0)
+	if ((err = app_open_tls(a)) != 0)
 		return err;
 	device_find(a->store, a->tls, a->model, a->mac);
 	prov_store_set_mac(a->store, a->mac);
@@ -346,7 +346,7 @@ build_rest(struct app *a)
 }
 
 /* Top-down; what was never built is NULL. */
-static void
+void
 app_clear(struct app *a)
 {
 	log_add_tap(NULL, NULL);

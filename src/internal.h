@@ -113,13 +113,20 @@ void app_log_problems(const struct prov_problems *problems);
 int app_open_store(struct prov_store **out, struct paths *p, struct loop *l,
     const struct jv *args, bool *refused);
 
+/* app_open_tls makes a->tls of the folders in a->paths; app_clear takes down
+ * whatever of `a` is there, top-down. */
+MUST_CHECK int app_open_tls(struct app *a);
+void app_clear(struct app *a);
+
 /* ---- wallclock.c: what is known of the time ---- */
 
 /* wallclock_is_good: set by clock.trusted, kept by systemd-timesyncd or another
  * daemon (STA_UNSYNC), or confirmed by wallclock_heard(). */
 bool wallclock_is_good(const struct app *a);
 struct tls_clock wallclock_now(const struct app *a);
-/* wallclock_start reads the time that was good last and keeps it once a day. */
+/* wallclock_load reads the time that was good last; wallclock_start does, and
+ * keeps it once a day. */
+void wallclock_load(const struct app *a);
 void wallclock_start(struct app *a);
 /* wallclock_heard compares with the Date of a verified provisioning server. */
 void wallclock_heard(struct app *a, const struct prov_report *r);
@@ -196,6 +203,8 @@ extern const struct ctl_cmd verbs_table[];
 extern const size_t verbs_count;
 
 /* ---- certs.c, check.c, lab.c: verbs served in this process ---- */
+/* doctor_run is the verb `doctor`: one server, examined (src/doctor.c). */
+int doctor_run(const struct jv *args);
 int certs_ca_init(const struct jv *args);
 int certs_mint(const struct jv *args);
 int certs_show(const struct jv *args);

@@ -9,6 +9,7 @@ main(int argc, char **argv)
 	static const struct ctl_local locals[] = {
 		{ "run", app_run },
 		{ "lab", lab_run },
+		{ "doctor", doctor_run },
 		{ "cert ca-init", certs_ca_init },
 		{ "cert mint", certs_mint },
 		{ "cert show", certs_show },

@@ -109,7 +109,7 @@ on_day(void *arg)
 }
 
 void
-wallclock_start(struct app *a)
+wallclock_load(const struct app *a)
 {
 	struct slice head, tail;
 	char path[PATH_MAX];
@@ -123,6 +123,12 @@ wallclock_start(struct app *a)
 	    str_int(head, 0, INT64_MAX, &s) == 0)
 		clock_set_floor_s(s);
 	buf_clear(&b);
+}
+
+void
+wallclock_start(struct app *a)
+{
+	wallclock_load(a);
 	ignore_err(timer_start(&a->clock_timer, a->loop, 0, on_day, a),
 	    "without it the floor stays where it is");
 }

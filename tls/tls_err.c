@@ -132,10 +132,12 @@ tls_err_alert(struct tls_conn *c)
 		return v->err;
 	switch (alert) {
 	case SSL_AD_PROTOCOL_VERSION:
-		tls_explain(v, "hs.version",
-		    "does not speak %s to %s (alert 70)",
+		tls_explain(v, "hs.version", "does not speak %s%s%s (alert 70)",
 		    tls_version_name(v->policy.min),
-		    tls_version_name(v->policy.max));
+		    v->policy.min != v->policy.max ? " to " : "",
+		    v->policy.min != v->policy.max
+			? tls_version_name(v->policy.max)
+			: "");
 		break;
 	case SSL_AD_HANDSHAKE_FAILURE:
 	case SSL_AD_INSUFFICIENT_SECURITY:

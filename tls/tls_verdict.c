@@ -333,8 +333,12 @@ tls_verdict_line(const struct tls_verdict *v, char *out, size_t size)
 	else
 		snprintf(peer, sizeof(peer), "%s", addr);
 	if (v->class[0] != '\0') {
+		/* The phase itself is "closed" by now. */
 		snprintf(out, size, "%s: failed in %s: %s", peer,
-		    phase_name(v->phase), v->class);
+		    v->tcp_us < 0       ? "connect"
+			: v->tls_us < 0 ? "handshake"
+					: "session",
+		    v->class);
 		return;
 	}
 	if (v->clear) {

@@ -86,6 +86,10 @@ page_set(struct buf *b, const struct jv *o)
 	} else {
 		buf_puts(b, jv_get_bool(o, "set", false) ? " set" : " unset");
 	}
+	if (jv_get(o, "counts") != NULL) {
+		buf_puts(b, ", counts ");
+		ctl_put_value(b, jv_get(o, "counts"));
+	}
 	buf_puts(b, "\n");
 }
 
@@ -127,7 +131,9 @@ page_call(struct buf *b, const struct jv *o)
 	ctl_put(b, jv_get_str(o, "call"));
 	buf_puts(b, " ");
 	ctl_put(b, jv_get_str(o, "state"));
-	buf_printf(b, "  %lld ", (long long)jv_get_int(o, "code", 0));
+	buf_puts(b, "  ");
+	if (jv_get_int(o, "code", 0) != 0)
+		buf_printf(b, "%lld ", (long long)jv_get_int(o, "code", 0));
 	ctl_put(b, jv_get_str(o, "reason"));
 	buf_printf(b, "  %.1f s  media ", jv_get_num(o, "duration_s", 0));
 	ctl_put(b, jv_get_str(o, "security"));
@@ -139,6 +145,40 @@ page_call(struct buf *b, const struct jv *o)
 		    (long long)jv_get_int(m, "rx_packets", 0),
 		    (long long)jv_get_int(m, "lost", 0));
 	buf_puts(b, "\n");
+}
+
+/* Lines that the text holds already, and that are free of a peer's bytes. */
+static void
+put_lines(struct buf *b, const char *text, const char *indent)
+{
+	struct slice rest = slice_of(text), line;
+
+	while (slice_line(&rest, &line)) {
+		buf_puts(b, indent);
+		buf_add(b, line.p, line.n);
+		buf_puts(b, "\n");
+	}
+}
+
+/* "doctor": the sentence, what each probe showed, the record. */
+static void
+page_doctor(struct buf *b, const struct jv *o)
+{
+	const struct jv *ps = jv_get(o, "probes");
+
+	ctl_put(b, jv_get_str(o, "text"));
+	buf_puts(b, "\n");
+	if (jv_len(ps) > 1)
+		buf_puts(b, "\nasked in other ways\n");
+	for (size_t i = 1; i < jv_len(ps); i++) {
+		buf_printf(b, "  %-32s ", jv_get_str(jv_at(ps, i), "what"));
+		ctl_put(b, jv_get_str(jv_at(ps, i), "finding"));
+		buf_puts(b, "\n");
+	}
+	if (jv_get(o, "record") != NULL) {
+		buf_puts(b, "\nthe connection\n");
+		put_lines(b, jv_get_str(o, "record"), "  ");
+	}
 }
 
 /* Status, with the colours of this terminal. */
@@ -163,6 +203,7 @@ ctl_print(bool json, const char *verb, const struct jv *result)
 		{ "config explain", ctl_page_explain },
 		{ "config export", page_text },
 		{ "config check", page_check },
+		{ "doctor", page_doctor },
 		{ "prov run", ctl_page_prov },
 		{ "prov status", ctl_page_prov },
 	};

@@ -39,6 +39,10 @@ static const struct ctl_opt opts_prov_run[] = {
 	{ "dry", NULL, "fetch and judge, change nothing" },
 	{ NULL, NULL, NULL },
 };
+static const struct ctl_opt opts_doctor[] = {
+	{ "as", "USE", "sip (default) or prov: the settings that count" },
+	{ NULL, NULL, NULL },
+};
 static const struct ctl_opt opts_ca_init[] = {
 	{ "dir", "DIR", "where ca.pem and ca.key go (default: here)" },
 	{ "cn", "NAME", "common name of the CA" },
@@ -94,6 +98,9 @@ static const struct ctl_verb verbs[] = {
 	    "fetch the settings from the provisioning server now" },
 	{ "prov status", CTL_REMOTE, "", NULL,
 	    "how the last provisioning went" },
+	{ "doctor", CTL_LOCAL, "HOST[:PORT]", opts_doctor,
+	    "connect to a server as the endpoint would, and find out what is "
+	    "wrong" },
 	{ "cert ca-init", CTL_LOCAL, "", opts_ca_init,
 	    "make a CA for a site or a lab" },
 	{ "cert mint", CTL_LOCAL, "", opts_mint,

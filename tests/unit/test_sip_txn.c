@@ -242,6 +242,56 @@ accepted_is_told_once_and_strays_are_ended(void **state)
 	fix_close(&f);
 }
 
+/* How many of the messages heard start so? */
+static size_t
+count(const struct peer *p, const char *start)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n; i++)
+		n += strncmp(p->msg[i], start, strlen(start)) == 0;
+	return n;
+}
+
+static void
+strays_without_end_are_acknowledged_alone(void **state)
+{
+	struct outcome o;
+	struct fix f;
+	char *invite, tag[16];
+	int k = 0;
+
+	(void)state;
+	fix_open(&f);
+	start(&f, &o, "INVITE");
+	pass(&f.w, 10);
+	invite = strdup(f.p.msg[0]);
+	peer_forget(&f.p);
+	peer_answers(&f.p, f.port, invite, 200, "t", NULL);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < SIPC_STRAYS_MAX + 10; i++) {
+			(void)snprintf(tag, sizeof(tag), "f%d", k++);
+			peer_answers(&f.p, f.port, invite, 200, tag,
+			    "Contact: <sip:f@127.0.0.1>\r\n");
+		}
+		pass(&f.w, 10);
+		assert_int_equal(count(&f.p, "ACK "), SIPC_STRAYS_MAX + 10);
+		assert_int_equal(count(&f.p, "BYE "), SIPC_STRAYS_MAX);
+		assert_int_equal(f.s->num_strays, SIPC_STRAYS_MAX);
+		/* the forks answer: there is room again */
+		for (size_t i = 0; i < f.p.n; i++) {
+			if (strncmp(f.p.msg[i], "BYE ", 4) == 0)
+				peer_answers(
+				    &f.p, f.port, f.p.msg[i], 200, NULL, NULL);
+		}
+		pass(&f.w, 1);
+		assert_int_equal(f.s->num_strays, 0);
+		peer_forget(&f.p);
+	}
+	free(invite);
+	fix_close(&f);
+}
+
 static void
 cancel_waits_for_a_provisional_answer(void **state)
 {
@@ -468,6 +518,7 @@ main(void)
 		cmocka_unit_test(
 		    refusal_is_acknowledged_each_time_and_told_once),
 		cmocka_unit_test(accepted_is_told_once_and_strays_are_ended),
+		cmocka_unit_test(strays_without_end_are_acknowledged_alone),
 		cmocka_unit_test(cancel_waits_for_a_provisional_answer),
 		cmocka_unit_test(answers_of_others_are_ignored),
 		cmocka_unit_test(
