@@ -330,10 +330,11 @@ struct sip_stack {
 	struct sip_dones done_ring;
 	size_t num_dones, done_bytes;
 	struct timer done_timer;
-	struct sip_flow *dying; /* its watchers are being told */
-	unsigned int num_calls; /* that have an owner */
-	unsigned int num_peers; /* UDP flows */
-	struct sip_call *fresh; /* the one just offered to conf.on_call */
+	struct sip_flow *dying;  /* its watchers are being told */
+	unsigned int num_calls;  /* that have an owner */
+	unsigned int num_peers;  /* UDP flows */
+	unsigned int num_strays; /* BYEs to forks under way */
+	struct sip_call *fresh;  /* the one just offered to conf.on_call */
 	uint64_t next_flow;
 	struct sip_allow *allow; /* owned list */
 	unsigned int allow_gen;

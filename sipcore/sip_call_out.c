@@ -343,6 +343,17 @@ on_answer(struct sip_msg **rsp, int err, void *arg)
 		on_refused(c, m);
 }
 
+/* sip_ctxn_cb: of a BYE to a fork. */
+static void
+on_stray_bye(struct sip_msg **rsp, int err, void *arg)
+{
+	struct sip_stack *s = arg;
+
+	(void)err;
+	if (*rsp == NULL || (*rsp)->code >= 200)
+		s->num_strays--;
+}
+
 /* A temporary dialog made of a 2xx that belongs to no call of ours. */
 static void
 stray_end(struct sip_stack *s, struct sip_flow *f, const struct sip_msg *m)
@@ -352,9 +363,11 @@ stray_end(struct sip_stack *s, struct sip_flow *f, const struct sip_msg *m)
 	struct sip_dlg_req q = {
 		.method = "ACK", .cseq = m->cseq, .flow = f, .branch = branch
 	};
-	struct sip_ctxn_conf xc = {
-		.flow = f, .method = "BYE", .branch = branch
-	};
+	struct sip_ctxn_conf xc = { .flow = f,
+		.method = "BYE",
+		.branch = branch,
+		.cb = on_stray_bye,
+		.arg = s };
 	struct buf b;
 
 	buf_init(&b, SIPC_MSG_MAX);
@@ -367,13 +380,15 @@ stray_end(struct sip_stack *s, struct sip_flow *f, const struct sip_msg *m)
 	if (sip_dlg_write(s, &d, &q, &b) != 0 ||
 	    sip_flow_send(f, b.p, b.n) != 0)
 		goto out;
+	if (s->num_strays >= SIPC_STRAYS_MAX)
+		goto out;
 	buf_reset(&b);
 	sip_branch(branch);
 	q.method = "BYE";
 	q.cseq++;
 	xc.msg = &b;
-	if (sip_dlg_write(s, &d, &q, &b) == 0)
-		ignore_err(sip_ctxn_start(NULL, &xc), "the other end expires");
+	if (sip_dlg_write(s, &d, &q, &b) == 0 && sip_ctxn_start(NULL, &xc) == 0)
+		s->num_strays++; /* else the other end expires */
 out:
 	buf_clear(&b);
 	sip_dlg_clear(s, &d);

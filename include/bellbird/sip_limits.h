@@ -37,6 +37,9 @@ enum {
 	/* An incoming call rings no longer, whatever its Expires says: nobody
 	 * comes after ten minutes, and it holds one of few places. */
 	SIPC_RING_MAX_S = 600,
+	/* Answers of forks that we end with BYE at the same time; a peer that
+	 * sends more of them gets ACK alone. */
+	SIPC_STRAYS_MAX = 16,
 	/* Calls at once where the program names no number. */
 	SIPC_CALLS_DEFAULT = 4,
 	/* Messages of one connection handled in a row: fairness. */
