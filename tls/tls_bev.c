@@ -67,8 +67,10 @@ fail(struct tls_conn *c)
 static void
 tell(struct tls_conn *c, enum tls_event ev, int err)
 {
+	c->holds++;
 	if (c->cb != NULL)
 		c->cb(c, ev, err, c->arg);
+	c->holds--;
 }
 
 /* Fills in the addresses once the socket has them. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What the connections of a process share: trust, identities, sessions.
  * One in the program; tests make their own. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,9 @@ paths_copy(struct tls_env *e, const struct tls_env_conf *conf)
 static int
 trust_load(struct tls_env *e, int which, const char *name)
 {
+	const char *const from[SET_MAX] = { [SET_BUILTIN] = e->builtin_file,
+		[SET_UPLOADED] = e->trusted_dir,
+		[SET_SIPTRUSTED] = e->siptrusted_file };
 	struct trust_set fresh;
 	int err = 0;
 
@@ -72,7 +76,7 @@ trust_load(struct tls_env *e, int which, const char *name)
 	if (err != 0)
 		log_err(LOGC_TLS, 0,
 		    "trust set not loaded set=%s file=%s reason=\"%s\"", name,
-		    esc(e->builtin_file), err_str(err));
+		    esc(from[which]), err_str(err));
 	tls_trust_clear(&e->trust[which]);
 	e->trust[which] = fresh;
 	return 0;
@@ -162,6 +166,7 @@ tls_env_free(struct tls_env *e)
 	if (e == NULL)
 		return;
 	while ((c = LIST_FIRST(&e->conns)) != NULL) {
+		assert(c->holds == 0); /* never from its callback */
 		if (c->flt != NULL)
 			tls_bev_orphan(c);
 		else

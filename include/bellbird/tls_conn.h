@@ -29,6 +29,8 @@ struct tls_env_conf {
 };
 MUST_CHECK int tls_env_new(
     struct tls_env **out, struct loop *l, const struct tls_env_conf *conf);
+/* tls_env_free frees its connections too, without a callback.  Never call it
+ * from a callback of one of them: loop_defer() does. */
 void tls_env_free(struct tls_env *e);
 /* tls_env_reload reads trust and identities again (HUP, upload); what fails is
  * logged, the good rest counts. */

@@ -8,6 +8,9 @@
 
 #include <cmocka.h>
 
+#include <signal.h>
+#include <sys/wait.h>
+
 #include <event2/bufferevent.h>
 
 #include "test_tls_conn.h"
@@ -274,6 +277,45 @@ environments_take_their_connections_along(void **state)
 	dial(&cli.policy);
 	loop_fake_run(loop, 0); /* somewhere in the handshake */
 	cli.c = NULL;
+	world_close();
+}
+
+static void
+on_free_env(struct tls_conn *c, enum tls_event ev, int err, void *arg)
+{
+	struct end *e = arg;
+
+	(void)c;
+	(void)ev;
+	(void)err;
+	tls_env_free(e->env);
+	_exit(0); /* not reached */
+}
+
+/* It would go on for ever: the connection stays until its callback is done. */
+static void
+an_environment_is_not_freed_from_a_callback(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	talk();
+	if ((pid = fork()) == 0) {
+		(void)close(STDERR_FILENO); /* the assertion's words */
+		(void)signal(SIGABRT, SIG_DFL);
+		(void)alarm(5); /* if it does */
+		tls_conn_set_cb(cli.c, on_free_env, &cli);
+		say(&srv, "x");
+		for (;;)
+			loop_fake_run(loop, 0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGABRT);
 	world_close();
 }
 
@@ -906,6 +948,7 @@ main(void)
 		cmocka_unit_test(output_that_nobody_reads_is_bounded),
 		cmocka_unit_test(every_callback_may_free_its_connection),
 		cmocka_unit_test(environments_take_their_connections_along),
+		cmocka_unit_test(an_environment_is_not_freed_from_a_callback),
 		cmocka_unit_test(a_server_that_does_not_hold_is_refused),
 		cmocka_unit_test(a_client_that_does_not_hold_hears_why),
 		cmocka_unit_test(

@@ -464,6 +464,44 @@ what_does_not_hold_has_its_class(void **state)
 	log_set_sink(NULL, NULL);
 }
 
+static void
+keep_line(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
+    void *arg)
+{
+	(void)lv;
+	(void)cat;
+	(void)id;
+	(void)snprintf(arg, 512, "%s", line);
+}
+
+/* A set that could not be read is logged with its own file. */
+static void
+a_set_that_fails_is_named_with_its_file(void **state)
+{
+	struct tls_env_conf c[2] = { { .builtin_file = "" } };
+	char line[512] = "", file[128];
+	struct tls_env *e;
+
+	(void)state;
+	folder("no-file"); /* a folder is no file */
+	(void)snprintf(file, sizeof(file), "%s", at("no-file"));
+	c[0].siptrusted_file = file;
+	c[1].builtin_file = file;
+	log_set_level(LOGL_WARN);
+	log_set_sink(keep_line, line);
+	for (size_t i = 0; i < LEN(c); i++) {
+		line[0] = '\0';
+		assert_int_equal(tls_env_new(&e, loop, &c[i]), 0);
+		tls_env_free(e);
+		if (strstr(line, i == 0 ? "set=siptrusted" : "set=builtin") ==
+			NULL ||
+		    strstr(line, file) == NULL)
+			fail_msg("%s", line);
+	}
+	log_set_sink(NULL, NULL);
+	log_set_level(LOGL_ERR);
+}
+
 /* The CN counts by either key, where there is no SAN, and noted as weak. */
 static void
 a_certificate_without_san_counts_by_option(void **state)
@@ -663,6 +701,7 @@ main(void)
 		cmocka_unit_test(the_index_is_trusted_only_whole),
 		cmocka_unit_test(chains_end_at_what_was_uploaded),
 		cmocka_unit_test(what_does_not_hold_has_its_class),
+		cmocka_unit_test(a_set_that_fails_is_named_with_its_file),
 		cmocka_unit_test(a_certificate_without_san_counts_by_option),
 		cmocka_unit_test(a_set_counts_where_the_policy_names_it),
 		cmocka_unit_test(
