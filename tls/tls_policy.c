@@ -196,27 +196,62 @@ decide_trust(struct tls_policy *p, const struct tls_settings *s, char *why,
 	return 0;
 }
 
-/* True for a literal IPv4 or IPv6 address. */
+/* The length of an address before its zone ("%eth0"), if there is one. */
+static size_t
+zone_at(struct slice s)
+{
+	const char *zone = memchr(s.p, '%', s.n);
+
+	if (zone == NULL || memchr(s.p, ':', s.n) == NULL)
+		return s.n;
+	return (size_t)(zone - s.p);
+}
+
+/* True for a literal IPv4 or IPv6 address, a zone may follow (RFC 4007). */
 bool
 tls_name_is_ip(const char *name)
 {
+	char text[INET6_ADDRSTRLEN];
+	struct slice s = slice_of(name);
 	struct in6_addr a;
 
-	return inet_pton(AF_INET, name, &a) == 1 ||
-	    inet_pton(AF_INET6, name, &a) == 1;
+	s.n = zone_at(s);
+	return str_copy_slice(text, sizeof(text), s) == 0 &&
+	    (inet_pton(AF_INET, text, &a) == 1 ||
+		inet_pton(AF_INET6, text, &a) == 1);
 }
 
-/* Copies a name without brackets and trailing dot; false if it cannot be
- * one. */
+/* The length of a name before its port, if there is one: "h:5061", also
+ * "[::1]:5061", but not "::1". */
+static size_t
+port_at(struct slice s)
+{
+	const char *colon = memrchr(s.p, ':', s.n);
+	struct slice port;
+	int64_t n;
+
+	if (colon == NULL || colon == s.p)
+		return s.n;
+	port = (struct slice){ colon + 1, s.n - (size_t)(colon + 1 - s.p) };
+	if (str_int(port, 0, 65535, &n) != 0 ||
+	    (colon[-1] != ']' && memchr(s.p, ':', s.n) != colon))
+		return s.n;
+	return (size_t)(colon - s.p);
+}
+
+/* Copies what of a name a certificate could carry: neither port, brackets,
+ * zone nor trailing dot; false if it cannot be one. */
 static bool
 name_copy(char out[static TLS_NAME_MAX + 1], const char *name)
 {
 	struct slice s = slice_of(name);
 
+	s.n = port_at(s);
 	if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']') {
 		s.p++;
 		s.n -= 2;
 	}
+	s.n = zone_at(s);
 	if (s.n > 1 && s.p[s.n - 1] == '.')
 		s.n--;
 	if (s.n == 0 || s.n > TLS_NAME_MAX)

@@ -404,6 +404,33 @@ any_name_of_a_certificate_can_be_asked_for(void **state)
 	}
 }
 
+static void
+addresses_are_told_from_names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool is;
+	} v[] = {
+		{ "192.0.2.1", true },
+		{ "::1", true },
+		{ "fe80::1%eth0", true },
+		{ "fe80::1%", true },
+		{ "192.0.2.1%eth0", false },
+		{ "a.example", false },
+		{ "a%b", false },
+		{ "", false },
+		{ "%", false },
+		{ "1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb:cccc",
+		    false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].name);
+		assert_int_equal(tls_name_is_ip(v[i].name), v[i].is);
+	}
+}
+
 /* What matched goes to logs and pages. */
 static void
 what_matched_is_escaped_and_bounded(void **state)
@@ -430,6 +457,7 @@ main(void)
 		cmocka_unit_test(the_common_name_counts_only_by_option),
 		cmocka_unit_test(a_device_is_known_by_the_mac_in_its_cn),
 		cmocka_unit_test(any_name_of_a_certificate_can_be_asked_for),
+		cmocka_unit_test(addresses_are_told_from_names),
 		cmocka_unit_test(what_matched_is_escaped_and_bounded),
 	};
 

@@ -353,6 +353,53 @@ an_unconfirmed_clock_means_the_floor(void **state)
 	}
 }
 
+/* What a certificate could carry of what the user wrote. */
+static void
+a_name_loses_port_brackets_and_zone(void **state)
+{
+	static const struct {
+		const char *in, *out;
+		bool ip;
+	} v[] = {
+		{ "sip.example", "sip.example", false },
+		{ "sip.example.", "sip.example", false },
+		{ "sip.example:5061", "sip.example", false },
+		{ "sip.example.:5061", "sip.example", false },
+		{ "192.0.2.1", "192.0.2.1", true },
+		{ "192.0.2.1:443", "192.0.2.1", true },
+		{ "2001:db8::1", "2001:db8::1", true },
+		{ "2001:db8::5061", "2001:db8::5061", true },
+		{ "::1", "::1", true },
+		{ "[2001:db8::1]", "2001:db8::1", true },
+		{ "[2001:db8::1]:5061", "2001:db8::1", true },
+		{ "fe80::1%eth0", "fe80::1", true },
+		{ "[fe80::1%eth0]:5061", "fe80::1", true },
+		{ "[fe80::1%25eth0]", "fe80::1", true },
+		{ "h:x", "h:x", false },
+		{ "h:65536", "h:65536", false },
+		{ "100%", "100%", false },
+	};
+	struct tls_settings s;
+	struct tls_policy p;
+
+	(void)state;
+	for (size_t i = 0; i < 2 * LEN(v); i++) {
+		size_t k = i % LEN(v);
+
+		print_message("%s\n", v[k].in);
+		tls_settings_default(&s, TLS_USE_SIP);
+		if (i >= LEN(v)) /* from tls.name, else as the server */
+			(void)snprintf(s.name, sizeof(s.name), "%s", v[k].in);
+		assert_int_equal(tls_policy_decide(&p, TLS_USE_SIP, TLS_CLIENT,
+				     i < LEN(v) ? v[k].in : "other.example", &s,
+				     &good_clock, NULL, 0),
+		    0);
+		assert_string_equal(p.name, v[k].out);
+		assert_int_equal(
+		    strstr(p.why[TLS_F_NAME], "IP address") != NULL, v[k].ip);
+	}
+}
+
 static void
 words_are_read_and_printed(void **state)
 {
@@ -400,6 +447,7 @@ main(void)
 		cmocka_unit_test(every_field_has_its_reason),
 		cmocka_unit_test(the_table_of_fields_holds),
 		cmocka_unit_test(an_unconfirmed_clock_means_the_floor),
+		cmocka_unit_test(a_name_loses_port_brackets_and_zone),
 		cmocka_unit_test(words_are_read_and_printed),
 	};
 
