@@ -26,6 +26,8 @@ struct event;
 bool tls_name_is_ip(const char *name);
 /* tls_allow_print writes "rsa1024,sha1"; "" for none. */
 void tls_allow_print(unsigned int allow, char *out, size_t size);
+/* tls_policy_clock decides by which time certificates are judged. */
+void tls_policy_clock(struct tls_policy *p, const struct tls_clock *clock);
 /* tls_verify_now: the time certificates are judged at under this policy. */
 int64_t tls_verify_now(const struct tls_policy *p);
 
@@ -154,10 +156,15 @@ struct tls_env {
 	TAILQ_HEAD(tls_sess_list, tls_sess) sessions;
 	TAILQ_HEAD(, tls_kept) kept;
 	LIST_HEAD(, tls_conn) conns;
+	tls_clock_cb *on_clock;
+	void *on_clock_arg;
 	tls_verdict_cb *on_verdict;
 	void *on_verdict_arg;
 };
 
+/* tls_env_clock says what is known of time now. */
+void tls_env_clock(
+    const struct tls_env *e, const struct tls_policy *p, struct tls_clock *out);
 /* tls_env_server_slot makes a self-signed certificate if there is none. */
 MUST_CHECK int tls_env_server_slot(struct tls_env *e);
 /* tls_env_keep stores or updates a record; `tell`: the observer hears it. */

@@ -9,6 +9,7 @@
 
 #include <openssl/x509.h>
 
+#include "bellbird/clock.h"
 #include "bellbird/file.h"
 #include "bellbird/log.h"
 #include "bellbird/str.h"
@@ -331,4 +332,22 @@ tls_env_on_verdict(struct tls_env *e, tls_verdict_cb *cb, void *arg)
 {
 	e->on_verdict = cb;
 	e->on_verdict_arg = arg;
+}
+
+void
+tls_env_on_clock(struct tls_env *e, tls_clock_cb *cb, void *arg)
+{
+	e->on_clock = cb;
+	e->on_clock_arg = arg;
+}
+
+void
+tls_env_clock(
+    const struct tls_env *e, const struct tls_policy *p, struct tls_clock *out)
+{
+	*out = (struct tls_clock){ .wall_s = clock_wall_s(),
+		.floor_s = clock_floor_s(),
+		.trusted = p->verify_time_s == 0 };
+	if (e->on_clock != NULL)
+		e->on_clock(out, e->on_clock_arg);
 }

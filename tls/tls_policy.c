@@ -371,9 +371,9 @@ decide_strength(struct tls_policy *p, const struct tls_settings *s)
 		    s->cn ? " (tls.cn = 1 implies no-san)" : "");
 }
 
-/* At which time certificates are judged; validity is never skipped. */
-static void
-decide_clock(struct tls_policy *p, const struct tls_clock *clock)
+/* Validity is never skipped. */
+void
+tls_policy_clock(struct tls_policy *p, const struct tls_clock *clock)
 {
 	if (clock->trusted && clock->wall_s >= clock->floor_s) {
 		p->verify_time_s = 0;
@@ -432,7 +432,7 @@ tls_policy_decide(struct tls_policy *out, enum tls_use use, enum tls_dir dir,
 	if ((err = decide_identity(&p, s, why, why_size)) != 0)
 		return err;
 	decide_strength(&p, s);
-	decide_clock(&p, clock);
+	tls_policy_clock(&p, clock);
 	if ((err = decide_deadline(&p, s, why, why_size)) != 0)
 		return err;
 	*out = p;

@@ -216,16 +216,14 @@ static int
 check_times(struct judge *j)
 {
 	const struct tls_policy *p = &j->v->policy;
+	const char *counts = p->verify_time_s != 0 ? " that counts" : "";
+	const char *as =
+	    p->verify_time_s != 0 ? ", as the clock is not confirmed" : "";
 	char name[128], at[32], end[32];
 	int64_t now = tls_verify_now(p), from, to;
 
 	for (size_t i = 0; i < sk_X509_num(j->chain); i++) {
 		X509 *x = sk_X509_value(j->chain, i);
-		const char *clock = p->verify_time_s != 0
-		    ? "the time that counts here, because the clock is not "
-		      "confirmed"
-		    : "the clock here";
-
 		if (tls_x509_time(X509_get0_notBefore(x), &from) != 0 ||
 		    tls_x509_time(X509_get0_notAfter(x), &to) != 0)
 			from = to = INT64_MIN / 2000000;
@@ -238,13 +236,15 @@ check_times(struct judge *j)
 		if (now > to)
 			tls_explain(j->v, "cert.expired",
 			    "sent the certificate '%s', which expired %sZ; "
-			    "%s says %sZ",
-			    name_of(x, name, sizeof(name)), end, clock, at);
+			    "the time%s here is %sZ%s",
+			    name_of(x, name, sizeof(name)), end, counts, at,
+			    as);
 		else
 			tls_explain(j->v, "cert.not_yet_valid",
 			    "sent the certificate '%s', which is valid only "
-			    "from %sZ; %s says %sZ",
-			    name_of(x, name, sizeof(name)), end, clock, at);
+			    "from %sZ; the time%s here is %sZ%s",
+			    name_of(x, name, sizeof(name)), end, counts, at,
+			    as);
 		return E_TLS_CERT;
 	}
 	return 0;
@@ -575,8 +575,12 @@ tls_verify_chain(const struct tls_env *e, struct tls_verdict *v,
 	struct judge j = { .env = e, .v = v, .sent = sent };
 	size_t n = sk_X509_num(sent);
 	char class[sizeof(v->class)];
+	struct tls_clock clock;
 	int err;
 
+	/* The clock may have been set since the policy was decided. */
+	tls_env_clock(e, &v->policy, &clock);
+	tls_policy_clock(&v->policy, &clock);
 	*alert = SSL_AD_BAD_CERTIFICATE;
 	v->num_sent = v->num_built = v->num_sans = v->num_findings = 0;
 	v->matched[0] = v->anchor_set[0] = '\0';

@@ -61,6 +61,14 @@ void tls_env_each_verdict(
     const struct tls_env *e, tls_verdict_cb *cb, void *arg);
 
 /*
+ * tls_env_on_clock registers who knows whether the clock is good; he is asked
+ * for each peer that is judged.  Without one the policy's word counts, with
+ * the floor as it is then.
+ */
+typedef void(tls_clock_cb)(struct tls_clock *out, void *arg);
+void tls_env_on_clock(struct tls_env *e, tls_clock_cb *cb, void *arg);
+
+/*
  * A connection: TLS under a policy, or clear TCP when `policy` is NULL, with
  * the same face.  Bytes move only from the loop.
  */

@@ -80,7 +80,12 @@ struct tls_settings {
 };
 void tls_settings_default(struct tls_settings *s, enum tls_use use);
 
-/* What is known of time (design 3, row clock). */
+/*
+ * What is known of time (design 3, row clock), at one moment.  A policy only
+ * keeps how it was when it was decided, to be shown; judging certificates asks
+ * again (tls_env_on_clock), so that a listener opened before the clock was set
+ * judges by the right time after.
+ */
 struct tls_clock {
 	int64_t wall_s;  /* the wall clock */
 	int64_t floor_s; /* max(build time, saved good time) */
@@ -120,7 +125,9 @@ struct tls_policy {
 	enum tls_identity identity;  /* resolved, never AUTO */
 	bool identity_auto; /* the CA names a server lists may choose again */
 	unsigned int allow;
-	int64_t verify_time_s; /* 0: the clock at the time of the handshake */
+	int64_t verify_time_s; /* 0: the clock is good; else the floor, which
+				  counts instead: when this was decided, and in
+				  a verdict when the peer was judged */
 	uint32_t handshake_ms; /* connecting and the whole handshake */
 	char why[TLS_F_MAX][TLS_WHY_MAX];
 };

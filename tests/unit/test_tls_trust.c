@@ -456,6 +456,9 @@ what_does_not_hold_has_its_class(void **state)
 		assert_string_equal(r.class, v[i].class);
 		assert_false(r.ok);
 		assert_false(r.peer_verified);
+		if (strcmp(v[i].class, "cert.expired") == 0 ||
+		    strcmp(v[i].class, "cert.not_yet_valid") == 0)
+			assert_non_null(strstr(r.text, "Z; the time here is "));
 		/* The class ends the sentence. */
 		(void)snprintf(tail, sizeof(tail), " [%s]", v[i].class);
 		assert_string_equal(
@@ -630,35 +633,84 @@ an_unverified_peer_has_findings_and_no_identity(void **state)
 	tls_env_free(e);
 }
 
-/* The clock is not confirmed: the floor is the time that counts. */
 static void
-an_unconfirmed_clock_judges_at_the_floor(void **state)
+tell_clock(struct tls_clock *out, void *arg)
 {
-	struct tls_clock clock = { clock_wall_s(), 0, false };
-	struct tls_settings s;
+	out->trusted = *(const bool *)arg;
+}
+
+/*
+ * Until the clock is confirmed the floor is the time that counts.  Both are
+ * looked at when a peer is judged: a policy of a listener is old by then.
+ */
+static void
+the_clock_is_read_when_a_peer_is_judged(void **state)
+{
+	const int64_t floor_s = clock_floor_s(), hour = 3600;
+	static const struct {
+		const char *why;
+		bool decided, asked, now; /* good when? `asked`: by callback */
+		int floor_h, wall_h;      /* later */
+		const char *class, *text; /* class "": it holds */
+	} v[] = {
+		{ "good", true, false, false, 0, 3, "cert.expired",
+		    "; the time here is " },
+		{ "good, in time", true, false, false, 0, 1, "", "" },
+		{ "good, behind the floor", true, false, false, 3, 1,
+		    "cert.expired", "; the time that counts here is " },
+		{ "good, before the floor", true, false, false, 0, -3, "", "" },
+		{ "not confirmed", false, false, false, 0, 3, "", "" },
+		{ "not confirmed, the floor has risen", false, false, false, 3,
+		    4, "cert.expired", "Z, as the clock is not confirmed. " },
+		{ "confirmed since", false, true, true, 0, 3, "cert.expired",
+		    "; the time here is " },
+		{ "still not", false, true, false, 0, 3, "", "" },
+		{ "not any more", true, true, false, 0, 3, "", "" },
+	};
+	struct tls_mint m = { .kind = TLS_MINT_SERVER,
+		.cn = NAME,
+		.sans = SAN,
+		.not_before_s = floor_s - 2 * hour,
+		.not_after_s = floor_s + 2 * hour };
 	struct tls_env_conf c = { .builtin_file = "" };
+	struct tls_settings s;
 	struct tls_verdict r;
 	struct tls_policy p;
 	struct tls_env *e;
 	char path[128];
+	bool good;
 
 	(void)state;
-	(void)snprintf(path, sizeof(path), "%s", at("ca/ca.pem"));
+	clock_fake(floor_s);
+	ca("clock-ca", "Clock CA");
+	mint_as(m, "clock-ca", "clock.pem");
+	(void)snprintf(path, sizeof(path), "%s", at("clock-ca/ca.pem"));
 	c.siptrusted_file = path;
-	assert_int_equal(tls_env_new(&e, loop, &c), 0);
 	settings(&s, TLS_USE_SIP);
 	s.trust = TLS_TRUST_SIPTRUSTED;
-	clock.floor_s = clock.wall_s - 36 * 3600; /* in time for this one */
-	assert_int_equal(tls_policy_decide(&p, TLS_USE_SIP, TLS_CLIENT, NAME,
-			     &s, &clock, NULL, 0),
-	    0);
-	assert_int_equal(
-	    tls_cert_judge(e, &p, at("expired.pem"), &r), E_TLS_CERT);
-	/* The leaf is in time then; its root came later. */
-	assert_string_equal(r.class, "cert.not_yet_valid");
-	assert_non_null(strstr(r.text, "Test CA"));
-	assert_non_null(strstr(r.text, "clock is not confirmed"));
-	tls_env_free(e);
+	for (size_t i = 0; i < LEN(v); i++) {
+		struct tls_clock clock = { floor_s, floor_s, v[i].decided };
+
+		print_message("%s\n", v[i].why);
+		clock_fake(floor_s);
+		assert_int_equal(tls_policy_decide(&p, TLS_USE_SIP, TLS_CLIENT,
+				     NAME, &s, &clock, NULL, 0),
+		    0);
+		assert_int_equal(tls_env_new(&e, loop, &c), 0);
+		good = v[i].now;
+		if (v[i].asked)
+			tls_env_on_clock(e, tell_clock, &good);
+		clock_fake(floor_s + v[i].wall_h * hour);
+		clock_set_floor_s(floor_s + v[i].floor_h * hour);
+		assert_int_equal(tls_cert_judge(e, &p, at("clock.pem"), &r),
+		    v[i].class[0] == '\0' ? 0 : E_TLS_CERT);
+		assert_string_equal(r.class, v[i].class);
+		if (strstr(r.text, v[i].text) == NULL)
+			fail_msg("%s", r.text);
+		clock_set_floor_s(floor_s);
+		tls_env_free(e);
+	}
+	clock_real();
 }
 
 static int
@@ -706,7 +758,7 @@ main(void)
 		cmocka_unit_test(a_set_counts_where_the_policy_names_it),
 		cmocka_unit_test(
 		    an_unverified_peer_has_findings_and_no_identity),
-		cmocka_unit_test(an_unconfirmed_clock_judges_at_the_floor),
+		cmocka_unit_test(the_clock_is_read_when_a_peer_is_judged),
 		cmocka_unit_test(
 		    loading_trust_survives_every_failed_allocation),
 	};
