@@ -556,17 +556,50 @@ MUST_CHECK int media_agree_addr(const struct media_neg *n,
     const struct media_sdp_m *m, struct media_agreed *a, char *why,
     size_t why_size);
 
+/* ---- WAV files that the worker reads and writes (media_disk.c) ---- */
+
+struct media_disk;
+
+/* media_disk_open takes `w`; what is played is read ahead from now on. */
+MUST_CHECK int media_disk_open(struct media_disk **out, struct media_wav *w,
+    bool writing, uint64_t log_id);
+/* media_disk_close lets the worker write the rest, then close. */
+void media_disk_close(struct media_disk *d);
+/* media_disk_read returns fewer than `n` only at the end; what the disk does
+ * not give in time is silence. */
+size_t media_disk_read(struct media_disk *d, int16_t *pcm, size_t n);
+/* media_disk_write drops, with a warning, what the disk is too slow for. */
+void media_disk_write(struct media_disk *d, const int16_t *pcm, size_t n);
+/* A waiter is told once, from the loop, when every recording that was closed
+ * until now is whole; false: all are, it will not be told.  Zero state: waits
+ * for nothing. */
+struct media_disk_waiter {
+	LIST_ENTRY(media_disk_waiter) link;
+	struct loop *loop;
+	struct deferred tell;
+	timer_cb *cb;
+	void *arg;
+	uint64_t until;
+	bool queued;
+};
+bool media_disk_wait(
+    struct media_disk_waiter *w, struct loop *l, timer_cb *cb, void *arg);
+void media_disk_unwait(struct media_disk_waiter *w);
+/* media_disk_exit does in place what a worker that is gone left undone. */
+void media_disk_exit(void);
+
 /* ---- WAV files at the rate of the session (media_file.c) ---- */
 
 struct media_file;
 
 /* media_file_open reads `fd`, media_file_create writes it; both take it. */
-MUST_CHECK int media_file_open(struct media_file **out, int fd);
+MUST_CHECK int media_file_open(
+    struct media_file **out, int fd, uint64_t log_id);
 MUST_CHECK int media_file_create(
-    struct media_file **out, int fd, unsigned int rate_hz);
+    struct media_file **out, int fd, unsigned int rate_hz, uint64_t log_id);
+/* media_file_close: a recording is whole a little later, see media_disk_wait.
+ */
 void media_file_close(struct media_file *f);
-/* media_file_release is media_file_close but leaves the descriptor open. */
-void media_file_release(struct media_file *f);
 /* media_file_prepare_rate makes ready for frames at another rate; `f` goes on
  * as it is until media_file_use_rate, which cannot fail. */
 MUST_CHECK int media_file_prepare_rate(
@@ -576,6 +609,7 @@ void media_file_use_rate(struct media_file *f);
  * the file has nothing more. */
 bool media_file_read(struct media_file *f, int16_t *pcm, size_t n);
 void media_file_write(struct media_file *f, const int16_t *pcm, size_t n);
+/* media_wav_release is media_wav_close but returns the descriptor, open. */
 int media_wav_release(struct media_wav *w);
 
 /* ---- devices (media_dev.c, media_alsa.c) ---- */

@@ -11,6 +11,7 @@ noinst_HEADERS += include/bellbird/media_sess.h include/bellbird/media_wav.h \
 	%D%/media_codec.c \
 	%D%/media_crypto.c \
 	%D%/media_dev.c \
+	%D%/media_disk.c \
 	%D%/media_dtmf.c \
 	%D%/media_file.c \
 	%D%/media_g711.c \
@@ -33,7 +34,8 @@ MEDIA_LIBS = media/libmedia.a $(SRTP_LIBS) $(OPUS_LIBS) $(SPEEXDSP_LIBS) \
 	$(ALSA_LIBS) $(TLS_LIBS) -lm
 
 if HAVE_CMOCKA
-MEDIA_TESTS = tests/unit/test_media_g711 \
+MEDIA_TESTS = tests/unit/test_media_disk \
+	tests/unit/test_media_g711 \
 	tests/unit/test_media_jitter \
 	tests/unit/test_media_offer \
 	tests/unit/test_media_opus \
@@ -45,6 +47,10 @@ MEDIA_TESTS = tests/unit/test_media_g711 \
 	tests/unit/test_media_wav
 check_PROGRAMS += $(MEDIA_TESTS)
 TESTS += $(MEDIA_TESTS)
+tests_unit_test_media_disk_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
+tests_unit_test_media_disk_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
+tests_unit_test_media_disk_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_g711_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_g711_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)

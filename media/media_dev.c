@@ -237,7 +237,7 @@ wav_open_in(struct media_dev *d, struct slice in)
 		return E_LIMIT;
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0)
 		return errno;
-	if ((err = media_file_open(&d->in, fd)) != 0)
+	if ((err = media_file_open(&d->in, fd, d->log_id)) != 0)
 		close(fd);
 	return err;
 }
@@ -254,7 +254,7 @@ wav_open_out(struct media_dev *d, struct slice out)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return errno;
-	if ((err = media_file_create(&d->out, fd, d->rate_hz)) != 0)
+	if ((err = media_file_create(&d->out, fd, d->rate_hz, d->log_id)) != 0)
 		close(fd);
 	return err;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* A WAV file heard or written at the rate of the session: media_wav and a
+/* A WAV file heard or written at the rate of the session: media_disk and a
  * resampler between them. */
 #include <assert.h>
 #include <stdlib.h>
@@ -17,51 +17,56 @@ enum {
 };
 
 struct media_file {
-	struct media_wav *wav;           /* owned */
+	struct media_disk *disk; /* owned */
+	unsigned int file_hz;
 	struct SpeexResamplerState_ *rs; /* owned; NULL: same rate */
 	unsigned int rate_hz;            /* of the session */
 	/* What media_file_use_rate takes: the rate, 0 for none. */
 	struct SpeexResamplerState_ *next_rs; /* owned */
 	unsigned int next_hz;
-	bool writing, at_end, failed;
+	bool writing, at_end;
 	int16_t *pending; /* owned: read from the file, not yet converted */
 	size_t num_pending;
 };
 
 /* Wraps a WAV file. */
 static int
-wrap(struct media_file **out, struct media_wav *w, bool writing)
+wrap(
+    struct media_file **out, struct media_wav *w, bool writing, uint64_t log_id)
 {
+	unsigned int file_hz = media_wav_rate(w);
 	struct media_file *f;
 
-	if ((f = calloc(1, sizeof(*f))) == NULL) {
+	if ((f = calloc(1, sizeof(*f))) == NULL ||
+	    media_disk_open(&f->disk, w, writing, log_id) != 0) {
+		free(f);
 		/* The caller still owns the descriptor. */
 		ignore_err(media_wav_release(w) < 0, "nothing to report");
 		return ENOMEM;
 	}
-	f->wav = w;
-	f->rate_hz = media_wav_rate(w);
+	f->file_hz = f->rate_hz = file_hz;
 	f->writing = writing;
 	*out = f;
 	return 0;
 }
 
 int
-media_file_open(struct media_file **out, int fd)
+media_file_open(struct media_file **out, int fd, uint64_t log_id)
 {
 	struct media_wav *w;
 	int err = media_wav_open_fd(&w, fd);
 
-	return err != 0 ? err : wrap(out, w, false);
+	return err != 0 ? err : wrap(out, w, false, log_id);
 }
 
 int
-media_file_create(struct media_file **out, int fd, unsigned int rate_hz)
+media_file_create(
+    struct media_file **out, int fd, unsigned int rate_hz, uint64_t log_id)
 {
 	struct media_wav *w;
 	int err = media_wav_create_fd(&w, fd, rate_hz);
 
-	return err != 0 ? err : wrap(out, w, true);
+	return err != 0 ? err : wrap(out, w, true, log_id);
 }
 
 /* Forgets a rate that was prepared. */
@@ -74,10 +79,12 @@ next_drop(struct media_file *f)
 	f->next_hz = 0;
 }
 
-/* Frees all but the WAV file. */
-static void
-file_free(struct media_file *f)
+void
+media_file_close(struct media_file *f)
 {
+	if (f == NULL)
+		return;
+	media_disk_close(f->disk);
 	if (f->rs != NULL)
 		speex_resampler_destroy(f->rs);
 	next_drop(f);
@@ -85,28 +92,10 @@ file_free(struct media_file *f)
 	free(f);
 }
 
-void
-media_file_close(struct media_file *f)
-{
-	if (f == NULL)
-		return;
-	media_wav_close(f->wav);
-	file_free(f);
-}
-
-void
-media_file_release(struct media_file *f)
-{
-	if (f == NULL)
-		return;
-	ignore_err(media_wav_release(f->wav) < 0, "the caller has it");
-	file_free(f);
-}
-
 int
 media_file_prepare_rate(struct media_file *f, unsigned int rate_hz)
 {
-	unsigned int file_hz = media_wav_rate(f->wav);
+	unsigned int file_hz = f->file_hz;
 	int err;
 
 	next_drop(f);
@@ -150,9 +139,9 @@ read_resampled(struct media_file *f, int16_t *pcm, size_t n)
 
 	while (done < n) {
 		if (f->num_pending < PENDING_MAX && !f->at_end) {
-			f->num_pending +=
-			    media_wav_read(f->wav, f->pending + f->num_pending,
-				PENDING_MAX - f->num_pending);
+			f->num_pending += media_disk_read(f->disk,
+			    f->pending + f->num_pending,
+			    PENDING_MAX - f->num_pending);
 			f->at_end = f->num_pending < PENDING_MAX;
 		}
 		in = (spx_uint32_t)f->num_pending;
@@ -178,7 +167,7 @@ media_file_read(struct media_file *f, int16_t *pcm, size_t n)
 
 	assert(!f->writing);
 	got = f->rs != NULL ? read_resampled(f, pcm, n)
-			    : media_wav_read(f->wav, pcm, n);
+			    : media_disk_read(f->disk, pcm, n);
 	memset(pcm + got, 0, (n - got) * sizeof(*pcm));
 	return got == n;
 }
@@ -190,11 +179,8 @@ media_file_write(struct media_file *f, const int16_t *pcm, size_t n)
 	spx_uint32_t in, out;
 
 	assert(f->writing);
-	/* A full disk ends the recording, not the call. */
-	if (f->failed)
-		return;
 	if (f->rs == NULL) {
-		f->failed = media_wav_write(f->wav, pcm, n) != 0;
+		media_disk_write(f->disk, pcm, n);
 		return;
 	}
 	while (n > 0) {
@@ -202,11 +188,9 @@ media_file_write(struct media_file *f, const int16_t *pcm, size_t n)
 		out = CHUNK;
 		if (speex_resampler_process_int(
 			f->rs, 0, pcm, &in, conv, &out) != 0 ||
-		    (in == 0 && out == 0) ||
-		    media_wav_write(f->wav, conv, out) != 0) {
-			f->failed = true;
-			return;
-		}
+		    (in == 0 && out == 0))
+			return; /* cannot be, as we call it */
+		media_disk_write(f->disk, conv, out);
 		pcm += in;
 		n -= in;
 	}

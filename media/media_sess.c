@@ -46,6 +46,7 @@ struct media_sess {
 	struct media_dev *dev;            /* owned */
 	struct media_file *play, *record; /* owned; may be NULL */
 	int record_fd;                    /* owned until `record` has it */
+	struct media_disk_waiter finish;
 	bool muted;
 
 	bool started; /* asked to */
@@ -484,7 +485,7 @@ record_open(struct media_sess *m)
 	if (m->record_fd < 0)
 		return 0;
 	err = media_file_create(
-	    &m->record, m->record_fd, m->neg.now.codec->rate_hz);
+	    &m->record, m->record_fd, m->neg.now.codec->rate_hz, m->log_id);
 	if (err == 0)
 		m->record_fd = -1; /* the file has it */
 	return err;
@@ -559,6 +560,16 @@ media_sess_stop(struct media_sess *m)
 	media_dev_stop(m->dev);
 }
 
+bool
+media_sess_finish(struct media_sess *m, timer_cb *cb, void *arg)
+{
+	media_sess_stop(m); /* the device may record, too */
+	media_file_close(m->play);
+	media_file_close(m->record);
+	m->play = m->record = NULL;
+	return media_disk_wait(&m->finish, m->loop, cb, arg);
+}
+
 /* ---- life ---- */
 
 /* What can be said about a configuration beforehand. */
@@ -594,7 +605,7 @@ files_open(struct media_sess *m, const struct media_conf *c)
 {
 	if (c->play_fd < 0)
 		return 0;
-	return media_file_open(&m->play, c->play_fd);
+	return media_file_open(&m->play, c->play_fd, m->log_id);
 }
 
 int
@@ -654,6 +665,7 @@ media_sess_free(struct media_sess *m)
 	if (m->freed != NULL)
 		*m->freed = true;
 	media_sess_stop(m);
+	media_disk_unwait(&m->finish);
 	loop_undefer(&m->tell);
 	media_net_close(&m->net);
 	media_dev_free(m->dev);

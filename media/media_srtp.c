@@ -105,6 +105,7 @@ media_exit(void)
 	/* A job still running keeps the library for the rest of its life. */
 	if (lib.state != SRTP_RUNNING)
 		lib.state = SRTP_NONE;
+	media_disk_exit();
 	lib.l = NULL;
 	lib.w = NULL;
 }

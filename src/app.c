@@ -358,11 +358,11 @@ app_clear(struct app *a)
 	account_free(a->account);
 	sip_stack_free(a->sip);
 	ctl_server_free(a->ctl);
-	media_exit();
 	dns_free(a->dns);
 	tls_env_free(a->tls);
 	prov_store_free(a->store);
 	worker_free(a->worker);
+	media_exit(); /* finishes what the worker did not get to */
 	loop_free(a->loop);
 	jv_free(a->restart_keys);
 	if (a->state_lock >= 0)

@@ -19,6 +19,7 @@ ua_new(struct ua **out, struct app *a)
 		return ENOMEM;
 	ua->app = a;
 	TAILQ_INIT(&ua->calls);
+	TAILQ_INIT(&ua->ending);
 	*out = ua;
 	return 0;
 }
@@ -27,7 +28,7 @@ ua_new(struct ua **out, struct app *a)
 static void
 call_free(struct call *c)
 {
-	TAILQ_REMOVE(&c->ua->calls, c, link);
+	TAILQ_REMOVE(c->is_over ? &c->ua->ending : &c->ua->calls, c, link);
 	dns_stop(&c->dns);
 	sip_call_free(&c->sip);
 	media_sess_free(c->media);
@@ -36,6 +37,7 @@ call_free(struct call *c)
 	if (c->record_fd >= 0)
 		close(c->record_fd);
 	loop_undefer(&c->fail);
+	jv_free(c->ended);
 	free(c->uri);
 	free(c->headers);
 	free(c);
@@ -48,7 +50,8 @@ ua_free(struct ua *ua)
 
 	if (ua == NULL)
 		return;
-	while ((c = TAILQ_FIRST(&ua->calls)) != NULL)
+	while ((c = TAILQ_FIRST(&ua->calls)) != NULL ||
+	    (c = TAILQ_FIRST(&ua->ending)) != NULL)
 		call_free(c);
 	free(ua);
 }
@@ -91,6 +94,8 @@ ua_num_calls(const struct ua *ua)
 
 	TAILQ_FOREACH (c, &ua->calls, link)
 		n++;
+	TAILQ_FOREACH (c, &ua->ending, link)
+		n++;
 	return n;
 }
 
@@ -130,11 +135,22 @@ class_of(const struct call *c, int err)
 	return class != NULL ? class : "tls";
 }
 
-/* Says that a call is over, and forgets it. */
+/* Says that a call is over, and forgets it; timer_cb. */
+static void
+call_over(void *arg)
+{
+	struct call *c = arg;
+	struct app *a = c->ua->app;
+
+	app_event(a, "call.ended", jv_ref(c->ended));
+	call_free(c);
+	app_stop_check(a);
+}
+
+/* Ends a call.  Whoever hears of it finds the recording whole. */
 static void
 call_end(struct call *c, const struct sip_call_info *info)
 {
-	struct app *a = c->ua->app;
 	struct jv *f = fields_of(c);
 	struct media_stats st;
 	int64_t from = c->established_us;
@@ -159,9 +175,14 @@ call_end(struct call *c, const struct sip_call_info *info)
 		log_info(LOGC_SIP, 0, "call ended call=%s code=%d reason=%s",
 		    c->id, info->code, esc(info->reason));
 	}
-	app_event(a, "call.ended", f);
-	call_free(c);
-	app_stop_check(a);
+	sip_call_free(&c->sip);
+	loop_undefer(&c->fail);
+	TAILQ_REMOVE(&c->ua->calls, c, link);
+	TAILQ_INSERT_TAIL(&c->ua->ending, c, link);
+	c->is_over = true;
+	c->ended = f;
+	if (c->media == NULL || !media_sess_finish(c->media, call_over, c))
+		call_over(c);
 }
 
 /* Audio may flow both ways: the call stands. */

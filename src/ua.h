@@ -31,6 +31,8 @@ struct call {
 	enum call_state state;
 	int64_t started_us, established_us;
 	struct deferred fail; /* ends what never became a SIP call */
+	bool is_over;         /* on the list `ending` */
+	struct jv *ended;     /* owned: told once the recording is whole */
 	int err, code;
 	const char *class; /* failure class of our own, or NULL */
 	char why[WHY_SIZE];
@@ -38,7 +40,8 @@ struct call {
 
 struct ua {
 	struct app *app; /* borrowed */
-	TAILQ_HEAD(, call) calls;
+	TAILQ_HEAD(call_list, call) calls;
+	struct call_list ending; /* over, but for their recordings */
 	unsigned int last_id;
 };
 

@@ -26,8 +26,8 @@ const char *media_srtp_mode_name(enum media_srtp_mode m);
  * media_init notes loop and worker (NULL: no worker, blocking work is done in
  * place).  libsrtp2 is prepared, with BoringSSL's ciphers put in place of its
  * own, in the worker, when the first session that may need it is made: that
- * costs 20 ms and 2.6 MB.  media_exit undoes it; call it when the worker is
- * gone, or with no session left.
+ * costs 20 ms and 2.6 MB.  media_exit undoes it, and finishes the recordings
+ * that the worker did not get to; call it when the worker is freed.
  */
 MUST_CHECK int media_init(struct loop *l, struct worker *w);
 void media_exit(void);
@@ -98,6 +98,12 @@ MUST_CHECK int media_sess_accept(
  * session (EINVAL).  Starting what runs is success.  stop says BYE. */
 MUST_CHECK int media_sess_start(struct media_sess *m);
 void media_sess_stop(struct media_sess *m);
+/* media_sess_finish stops for good and closes the files.  True: the worker is
+ * still writing recordings, and `cb(arg)` runs once from the loop when they are
+ * whole, unless the session is freed before; false: there is nothing to wait
+ * for. */
+MUST_CHECK bool media_sess_finish(
+    struct media_sess *m, timer_cb *cb, void *arg);
 /* media_sess_hold sets the direction of the next offer or answer; the
  * microphone is silent at once. */
 void media_sess_hold(struct media_sess *m, bool hold);

@@ -27,7 +27,7 @@ enum {
 
 static struct loop *l;
 
-static int
+static inline int
 setup(void **state)
 {
 	(void)state;
@@ -35,7 +35,7 @@ setup(void **state)
 	return loop_new(&l) != 0 || media_init(l, NULL) != 0;
 }
 
-static int
+static inline int
 teardown(void **state)
 {
 	(void)state;
@@ -57,7 +57,7 @@ struct party {
 	int fd;      /* what it recorded; -1: nothing */
 };
 
-static void
+static inline void
 on_event(struct media_sess *m, enum media_event ev, int value, void *arg)
 {
 	struct party *p = arg;
@@ -89,7 +89,7 @@ conf(const char *device)
 	return c;
 }
 
-static void
+static inline void
 party_open(struct party *p, const struct media_conf *c)
 {
 	memset(p, 0, sizeof(*p));
@@ -98,7 +98,7 @@ party_open(struct party *p, const struct media_conf *c)
 }
 
 /* The same, recording. */
-static void
+static inline void
 party_open_rec(struct party *p, struct media_conf c)
 {
 	int fd = memfd_create("rec", MFD_CLOEXEC);
@@ -109,7 +109,7 @@ party_open_rec(struct party *p, struct media_conf c)
 	p->fd = fd;
 }
 
-static void
+static inline void
 party_close(struct party *p)
 {
 	media_sess_free(p->s);
@@ -119,7 +119,7 @@ party_close(struct party *p)
 	p->fd = -1;
 }
 
-static struct media_stats
+static inline struct media_stats
 stats(const struct party *p)
 {
 	struct media_stats st;
@@ -129,7 +129,7 @@ stats(const struct party *p)
 }
 
 /* Ends the session and reads what it recorded. */
-static size_t
+static inline size_t
 recorded(struct party *p, int16_t pcm[static PCM_MAX], unsigned int *rate)
 {
 	struct media_wav *w;
@@ -147,7 +147,7 @@ recorded(struct party *p, int16_t pcm[static PCM_MAX], unsigned int *rate)
 }
 
 /* `a` offers, `b` answers. */
-static void
+static inline void
 agree(struct party *a, struct party *b)
 {
 	struct buf offer, answer;
@@ -165,7 +165,7 @@ agree(struct party *a, struct party *b)
 	buf_clear(&answer);
 }
 
-static void
+static inline void
 start(struct party *p)
 {
 	assert_int_equal(media_sess_start(p->s), 0);
@@ -188,7 +188,7 @@ struct raw {
 	size_t num, rtp_num, rtcp_num;
 };
 
-static void
+static inline void
 on_datagram(
     struct udp *u, uint8_t *p, size_t n, const struct addr *from, void *arg)
 {
@@ -209,7 +209,7 @@ on_datagram(
 	memcpy(s->p, p, n);
 }
 
-static void
+static inline void
 raw_open(struct raw *r, const char *ip)
 {
 	struct addr a;
@@ -221,7 +221,7 @@ raw_open(struct raw *r, const char *ip)
 	udp_local(r->rtp, &r->at);
 }
 
-static void
+static inline void
 raw_close(struct raw *r)
 {
 	udp_free(r->rtp);
@@ -232,7 +232,7 @@ raw_close(struct raw *r)
 
 /* Offers `profile` and `attrs` from where `r` is; the party answers.  Returns
  * the key of the answer. */
-static struct media_crypto
+static inline struct media_crypto
 raw_offer(
     struct raw *r, struct party *p, const char *profile, const char *attrs)
 {
@@ -265,7 +265,7 @@ raw_offer(
 #define EVENTS_OK "a=rtpmap:101 telephone-event/8000\r\n"
 
 /* Sends one packet of silence. */
-static void
+static inline void
 raw_send_pt(struct raw *r, uint8_t pt)
 {
 	struct media_rtp h = {
@@ -282,7 +282,7 @@ raw_send_pt(struct raw *r, uint8_t pt)
 	assert_int_equal(udp_send(r->rtp, p, n, &r->to), 0);
 }
 
-static void
+static inline void
 raw_send(struct raw *r)
 {
 	raw_send_pt(r, 0);
@@ -290,7 +290,7 @@ raw_send(struct raw *r)
 }
 
 /* Contexts of a raw peer that said `ours` and was answered `theirs`. */
-static void
+static inline void
 raw_keys(struct raw *r, const char *ours, const struct media_crypto *theirs)
 {
 	struct media_crypto c;

@@ -223,13 +223,13 @@ files_follow_the_rate_of_the_session(void **state)
 	media_tone_init(&t, 440, 8000, -10);
 	memset(pcm, 0, sizeof(pcm));
 	media_tone_add(&t, pcm, 8000);
-	assert_int_equal(media_file_create(&f, fd, 8000), 0);
+	assert_int_equal(media_file_create(&f, fd, 8000, 0), 0);
 	media_file_write(f, pcm, 8000);
 	media_file_close(f);
 
 	/* One second at 8 kHz is one second at 48 kHz. */
 	assert_int_equal(lseek(fd2, 0, SEEK_SET), 0);
-	assert_int_equal(media_file_open(&f, dup(fd2)), 0);
+	assert_int_equal(media_file_open(&f, dup(fd2), 0), 0);
 	assert_int_equal(media_file_prepare_rate(f, 48000), 0);
 	media_file_use_rate(f);
 	while (more && n < 48000) {
@@ -241,7 +241,7 @@ files_follow_the_rate_of_the_session(void **state)
 	media_file_close(f);
 
 	/* Written at 48 kHz into a file of 8 kHz. */
-	assert_int_equal(media_file_create(&f, fd2, 8000), 0);
+	assert_int_equal(media_file_create(&f, fd2, 8000, 0), 0);
 	assert_int_equal(media_file_prepare_rate(f, 48000), 0);
 	media_file_use_rate(f);
 	fd = dup(fd2);
@@ -249,7 +249,7 @@ files_follow_the_rate_of_the_session(void **state)
 		media_file_write(f, pcm + i, 960);
 	media_file_close(f);
 	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
-	assert_int_equal(media_file_open(&f, fd), 0);
+	assert_int_equal(media_file_open(&f, fd, 0), 0);
 	(void)media_file_read(f, out, 8000);
 	assert_true(media_tone_snr_db(out, 7500, 8000, 440, 0.1) > 30);
 	media_file_close(f);
