@@ -282,6 +282,16 @@ addr_is_multicast(const struct addr *a)
 	return n == V4_BITS ? (p[0] & 0xf0) == 0xe0 : p[0] == 0xff;
 }
 
+bool
+addr_is_any(const struct addr *a)
+{
+	static const uint8_t zeros[V6_BITS / 8];
+	size_t n;
+	const uint8_t *p = ip_bytes(a, &n);
+
+	return p != NULL && memcmp(p, zeros, n / 8) == 0;
+}
+
 /* True if the first `bits` bits are equal. */
 static bool
 is_prefix(const uint8_t *p, const uint8_t *q, size_t bits)

@@ -464,6 +464,10 @@ struct media_sdp {
 /* media_sdp_parse: E_MEDIA_SDP with a sentence in `why`. */
 MUST_CHECK int media_sdp_parse(
     struct media_sdp *sdp, struct slice text, char *why, size_t why_size);
+/* media_number reads digits alone, without the sign that str_int takes;
+ * E_PARSE. */
+MUST_CHECK int media_number(
+    struct slice s, int64_t min, int64_t max, int64_t *out);
 const char *media_proto_name(enum media_proto p);
 bool media_proto_is_secure(enum media_proto p);
 const char *media_dir_name(enum media_dir d);

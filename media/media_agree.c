@@ -238,17 +238,6 @@ media_agree_codec(const struct media_neg *n, const struct media_sdp_m *m,
 	return 0;
 }
 
-/* 0.0.0.0 and ::, the old way to say hold. */
-static bool
-is_any(const struct addr *a)
-{
-	static const struct in6_addr any6;
-
-	if (a->u.sa.sa_family == AF_INET)
-		return a->u.in.sin_addr.s_addr == 0;
-	return memcmp(&a->u.in6.sin6_addr, &any6, sizeof(any6)) == 0;
-}
-
 /* False for where a=rtcp may not send our reports: to a group, to nowhere, or
  * to services of this machine when the peer is not on it. */
 static bool
@@ -256,7 +245,7 @@ rtcp_addr_ok(const struct media_sdp_m *m)
 {
 	return addr_is_set(&m->rtcp) &&
 	    m->rtcp.u.sa.sa_family == m->conn.u.sa.sa_family &&
-	    !is_any(&m->rtcp) && !addr_is_multicast(&m->rtcp) &&
+	    !addr_is_any(&m->rtcp) && !addr_is_multicast(&m->rtcp) &&
 	    (!addr_is_loopback(&m->rtcp) || addr_is_loopback(&m->conn));
 }
 
@@ -278,7 +267,7 @@ media_agree_addr(const struct media_neg *n, const struct media_sdp_m *m,
 	    m->rtcp_mux             ? m->port
 		: m->rtcp_port != 0 ? m->rtcp_port
 				    : (uint16_t)(m->port + 1));
-	if (is_any(&m->conn)) {
+	if (addr_is_any(&m->conn)) {
 		/* RFC 2543's hold: nowhere to send to, RTCP included (RFC 3264
 		 * 8.4); the kernel would take it for this machine. */
 		a->dir = (enum media_dir)(a->dir & MEDIA_RECV);

@@ -79,23 +79,13 @@ media_suite_list(
 	return num;
 }
 
-/* Digits alone: no sign. */
-static int
-number(struct slice s, int64_t min, int64_t max, int64_t *out)
-{
-	if (s.n == 0 || s.p[0] < '0' || s.p[0] > '9' ||
-	    str_int(s, min, max, out) != 0)
-		return E_PARSE;
-	return 0;
-}
-
 /* 1*9DIGIT, not 0 (RFC 4568 9.2; 0 would be no tag for us). */
 static int
 tag_parse(struct slice s, unsigned int *tag)
 {
 	int64_t v;
 
-	if (s.n > TAG_DIGITS_MAX || number(s, 1, 999999999, &v) != 0)
+	if (s.n > TAG_DIGITS_MAX || media_number(s, 1, 999999999, &v) != 0)
 		return E_PARSE;
 	*tag = (unsigned int)v;
 	return 0;
@@ -110,9 +100,9 @@ lifetime_parse(struct slice s)
 	if (s.n > 2 && s.p[0] == '2' && s.p[1] == '^') {
 		s.p += 2;
 		s.n -= 2;
-		return number(s, 1, LIFETIME_BITS_MAX, &v);
+		return media_number(s, 1, LIFETIME_BITS_MAX, &v);
 	}
-	return number(s, 1, INT64_C(1) << LIFETIME_BITS_MAX, &v);
+	return media_number(s, 1, INT64_C(1) << LIFETIME_BITS_MAX, &v);
 }
 
 /* "value:length": a number in so many bytes. */
@@ -123,8 +113,8 @@ mki_parse(struct slice s, struct media_crypto *c)
 	int64_t v, n;
 
 	if (!slice_cut(s, ':', &value, &length) ||
-	    number(length, 1, MKI_LEN_TEXT_MAX, &n) != 0 ||
-	    number(value, 0, INT64_MAX, &v) != 0)
+	    media_number(length, 1, MKI_LEN_TEXT_MAX, &n) != 0 ||
+	    media_number(value, 0, INT64_MAX, &v) != 0)
 		return E_PARSE;
 	if (n > MEDIA_MKI_MAX)
 		return E_MEDIA_SRTP_KEY;

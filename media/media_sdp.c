@@ -91,13 +91,13 @@ address_parse(struct slice s, struct addr *out)
 	return 0;
 }
 
-/* Unsigned digits within a range; what no signed field can hold is no good. */
-static int
-number(struct slice s, int64_t min, int64_t max, int64_t *out)
+int
+media_number(struct slice s, int64_t min, int64_t max, int64_t *out)
 {
-	if (s.n == 0 || s.p[0] < '0' || s.p[0] > '9')
+	if (s.n == 0 || s.p[0] < '0' || s.p[0] > '9' ||
+	    str_int(s, min, max, out) != 0)
 		return E_PARSE;
-	return str_int(s, min, max, out);
+	return 0;
 }
 
 /* c= of the session or of one medium. */
@@ -144,7 +144,7 @@ fmts_parse(struct reader *r, struct media_sdp_m *m)
 		w = word(&rest);
 		if (w.n == 0)
 			continue;
-		if (number(w, 0, PT_MAX, &pt) != 0)
+		if (media_number(w, 0, PT_MAX, &pt) != 0)
 			return refuse(r,
 			    "m=audio has a format that is no "
 			    "payload type");
@@ -186,7 +186,7 @@ line_m(struct reader *r, struct slice v)
 	slice_cut(port, '/', &port, &count);
 	if (m->kind.n == 0 || m->proto_text.n == 0 || rest.n == 0)
 		return refuse(r, "m= is cut short");
-	if (number(port, 0, UINT16_MAX, &n) != 0)
+	if (media_number(port, 0, UINT16_MAX, &n) != 0)
 		return refuse(r, "m= has no port");
 	m->port = (uint16_t)n;
 	m->is_audio = slice_case_is(m->kind, "audio");
@@ -209,15 +209,15 @@ attr_rtpmap(struct media_sdp_m *m, struct slice v)
 	struct media_sdp_fmt *f;
 	int64_t pt, hz, ch = 1;
 
-	if (number(pt_text, 0, PT_MAX, &pt) != 0 ||
+	if (media_number(pt_text, 0, PT_MAX, &pt) != 0 ||
 	    (f = fmt_find(m, pt)) == NULL || f->name.n != 0)
 		return;
 	if (!slice_cut(slice_trim(v), '/', &name, &clock) || name.n == 0)
 		return;
 	if (slice_cut(clock, '/', &clock, &channels) &&
-	    number(channels, 1, CHANNELS_MAX, &ch) != 0)
+	    media_number(channels, 1, CHANNELS_MAX, &ch) != 0)
 		return;
-	if (number(clock, 1, CLOCK_MAX_HZ, &hz) != 0)
+	if (media_number(clock, 1, CLOCK_MAX_HZ, &hz) != 0)
 		return;
 	f->name = name;
 	f->clock_hz = (unsigned int)hz;
@@ -232,7 +232,7 @@ attr_fmtp(struct media_sdp_m *m, struct slice v)
 	struct media_sdp_fmt *f;
 	int64_t pt;
 
-	if (number(pt_text, 0, PT_MAX, &pt) == 0 &&
+	if (media_number(pt_text, 0, PT_MAX, &pt) == 0 &&
 	    (f = fmt_find(m, pt)) != NULL && f->fmtp.n == 0)
 		f->fmtp = slice_trim(v);
 }
@@ -245,7 +245,7 @@ attr_rtcp(struct media_sdp_m *m, struct slice v)
 	struct addr a;
 	int64_t n;
 
-	if (number(port, 1, UINT16_MAX, &n) != 0)
+	if (media_number(port, 1, UINT16_MAX, &n) != 0)
 		return;
 	if (v.n != 0) {
 		if (address_parse(v, &a) != 0)
@@ -263,7 +263,7 @@ attr_ptime(unsigned int *out, struct slice v)
 	int64_t ms;
 
 	slice_cut(slice_trim(v), '.', &whole, &part);
-	if (number(whole, 1, PTIME_MAX_MS, &ms) == 0)
+	if (media_number(whole, 1, PTIME_MAX_MS, &ms) == 0)
 		*out = (unsigned int)ms;
 }
 

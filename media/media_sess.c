@@ -718,12 +718,6 @@ media_sess_hold(struct media_sess *m, bool hold)
 	m->neg.hold = hold;
 }
 
-void
-media_sess_mute(struct media_sess *m, bool mute)
-{
-	m->muted = mute;
-}
-
 int
 media_sess_dtmf(struct media_sess *m, const char *digits)
 {

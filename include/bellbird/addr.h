@@ -42,9 +42,11 @@ socklen_t addr_len(const struct addr *a);
  * IPv4-mapped IPv6 address is its IPv4 address in addr_ip_eq. */
 bool addr_eq(const struct addr *a, const struct addr *b);
 bool addr_ip_eq(const struct addr *a, const struct addr *b);
-/* The same for what an address is; false if not set. */
+/* The same for what an address is; false if not set.  addr_is_any: 0.0.0.0 or
+ * ::, every address of this machine, or none at all. */
 bool addr_is_loopback(const struct addr *a);
 bool addr_is_multicast(const struct addr *a);
+bool addr_is_any(const struct addr *a);
 /* addr_in_cidr tells in `*in` whether `a` is in "198.18.0.0/15",
  * "2001:db8::/32" or is the bare address; E_PARSE if `cidr` is malformed. */
 MUST_CHECK int addr_in_cidr(const struct addr *a, struct slice cidr, bool *in);

@@ -49,7 +49,8 @@ struct media_conf {
 	const char *device;
 	int play_fd, record_fd;     /* WAV files opened by the caller, -1: none;
 				       taken (closed), on success only */
-	bool mic_muted;             /* send silence instead of the microphone */
+	bool mic_muted;             /* send silence instead of the microphone; a
+				       file that plays is heard all the same */
 	unsigned int jitter_max_ms; /* audio.jc.range; 0: 100 */
 	unsigned int jitter_extra_ms; /* audio.jc.delay */
 	int dscp_rtp;
@@ -107,9 +108,6 @@ MUST_CHECK bool media_sess_finish(
 /* media_sess_hold sets the direction of the next offer or answer; the
  * microphone is silent at once. */
 void media_sess_hold(struct media_sess *m, bool hold);
-/* media_sess_mute sends silence instead of the microphone; a file that plays
- * is heard all the same. */
-void media_sess_mute(struct media_sess *m, bool mute);
 /* media_sess_dtmf queues RFC 4733 events (audible tones where the peer did not
  * agree to them); E_PARSE for a character that is none, E_LIMIT above 64. */
 MUST_CHECK int media_sess_dtmf(struct media_sess *m, const char *digits);

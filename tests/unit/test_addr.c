@@ -198,6 +198,14 @@ compares_and_classifies(void **state)
 	assert_true(addr_is_multicast(&a));
 	a = addr_of("ff05::1");
 	assert_true(addr_is_multicast(&a));
+	assert_false(addr_is_any(&a));
+	assert_false(addr_is_any(&none));
+	a = addr_of("0.0.0.0:5");
+	assert_true(addr_is_any(&a));
+	a = addr_of("[::]:5");
+	assert_true(addr_is_any(&a));
+	a = addr_of("::ffff:0.0.0.0");
+	assert_true(addr_is_any(&a));
 	a = addr_of("fe80::1%1");
 	b = addr_of("fe80::1%2");
 	assert_false(addr_ip_eq(&a, &b));

@@ -103,9 +103,6 @@ a_muted_microphone_is_not_heard(void **state)
 	loop_fake_run(l, 2 * S);
 	assert_true(stats(&b).level_rx_db < -80);
 	assert_int_equal(stats(&b).rx_packets, stats(&a).tx_packets);
-	media_sess_mute(a.s, false);
-	loop_fake_run(l, 3 * S);
-	assert_true(stats(&b).level_rx_db > -12);
 	party_close(&a);
 	party_close(&b);
 }
