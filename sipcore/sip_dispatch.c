@@ -306,28 +306,15 @@ cancel_in(struct sip_stack *s, const struct sip_src *src, struct sip_msg **m)
 		sip_call_on_cancel(c);
 }
 
-/* All other requests. */
+/* Serves a request that may come in, or refuses it. */
 static void
-request_in(struct sip_stack *s, struct sip_src *src, struct sip_msg **mp)
+request_take(struct sip_stack *s, const struct sip_src *src,
+    struct sip_msg **mp, struct sip_call *c)
 {
 	struct sip_msg *m = *mp;
-	uint64_t key = sip_req_key(s, m, m->method);
-	struct sip_req *r = sip_req_find(s, key);
-	struct sip_call *c;
+	struct sip_req *r;
 	struct verdict v;
 
-	if (r != NULL && addr_eq(&r->from, &src->from)) {
-		sip_req_again(r);
-		return;
-	}
-	if (src->sock != NULL && sip_done_input(s, src, m, key))
-		return;
-	c = m->to_tag.n > 0 ? sip_call_of(s, m) : NULL;
-	if (!may_enter(s, src, m, c))
-		return;
-	if (src->flow == NULL &&
-	    sip_flow_udp(&src->flow, s, src->sock, &src->from) != 0)
-		return;
 	request_judge(s, src, m, c, &v);
 	if (v.code != 0) {
 		log_info(LOGC_SIP, src->flow->id, "%s answered code=%d",
@@ -342,6 +329,36 @@ request_in(struct sip_stack *s, struct sip_src *src, struct sip_msg **mp)
 	} else {
 		serve(s, r);
 	}
+}
+
+/* All other requests. */
+static void
+request_in(struct sip_stack *s, struct sip_src *src, struct sip_msg **mp)
+{
+	struct sip_watch hold = { .flow = NULL };
+	struct sip_msg *m = *mp;
+	uint64_t key = sip_req_key(s, m, m->method);
+	struct sip_req *r = sip_req_find(s, key);
+	struct sip_call *c;
+
+	if (r != NULL && addr_eq(&r->from, &src->from)) {
+		sip_req_again(r);
+		return;
+	}
+	if (src->sock != NULL && sip_done_input(s, src, m, key))
+		return;
+	c = m->to_tag.n > 0 ? sip_call_of(s, m) : NULL;
+	if (!may_enter(s, src, m, c))
+		return;
+	if (src->flow == NULL &&
+	    sip_flow_udp(&src->flow, s, src->sock, &src->from) != 0)
+		return;
+	/* The way of the answer may be another one, and making room for it
+	 * must not take this one. */
+	if (src->flow->t == SIPC_UDP)
+		sip_watch_set(&hold, src->flow, NULL, NULL);
+	request_take(s, src, mp, c);
+	sip_watch_clear(&hold); /* it is clear already if all is gone */
 }
 
 void

@@ -46,7 +46,11 @@ on_datagram(
 	(void)u;
 	if (in.n == 0)
 		return;
-	src.flow = sip_flow_find_udp(s, k, from);
+	if ((src.flow = sip_flow_find_udp(s, k, from)) != NULL) {
+		/* Last: peers_trim() begins with who was silent longest. */
+		TAILQ_REMOVE(&s->flows, src.flow, link);
+		TAILQ_INSERT_TAIL(&s->flows, src.flow, link);
+	}
 	if ((err = sip_frame_datagram(in, &len, &why)) == 0) {
 		in.n = len;
 		err = sip_msg_parse(&m, in);
@@ -164,7 +168,7 @@ sip_flow_find_udp(const struct sip_stack *s, const struct sip_sock *sock,
 	return NULL;
 }
 
-/* Forgets the peer that was silent for longest and whom nobody watches. */
+/* Forgets the peer that was silent for longest of those nobody watches. */
 static void
 peers_trim(struct sip_stack *s)
 {

@@ -482,6 +482,59 @@ strangers_on_udp_hear_nothing(void **state)
 	fix_close(&f);
 }
 
+/* Peers on loopback that somebody watches. */
+static void
+peers_watched(struct fix *f, struct sip_watch *w, size_t n)
+{
+	struct sip_flow *flow;
+	struct addr a;
+
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(
+		    addr_parse(&a, slice_of("127.0.0.3"), (uint16_t)(1000 + i)),
+		    0);
+		assert_int_equal(
+		    sip_flow_udp(&flow, f->s, LIST_FIRST(&f->s->socks), &a), 0);
+		sip_watch_set(&w[i], flow, NULL, NULL);
+	}
+}
+
+static void
+room_for_peers_is_made_from_the_silent_ones(void **state)
+{
+	struct sip_watch w[SIPC_PEERS_MAX] = { { .flow = NULL } };
+	struct sip_sock *k;
+	struct sip_flow *flow;
+	struct peer other;
+	struct fix f;
+	char *req;
+
+	(void)state;
+	fix_open(&f);
+	k = LIST_FIRST(&f.s->socks);
+	peer_open(&other, &f.w, "127.0.0.1");
+	peers_watched(&f, w, SIPC_PEERS_MAX - 2);
+	assert_int_equal(sip_flow_udp(&flow, f.s, k, &f.p.at), 0);
+	assert_int_equal(sip_flow_udp(&flow, f.s, k, &other.at), 0);
+	/* the older one speaks; its answer goes where it came from */
+	req = peer_request(&f.p, "OPTIONS", "o1", "o1", "", "");
+	peer_says(&f.p, f.port, req);
+	free(req);
+	pass(&f.w, 1);
+	peers_watched(&f, w, SIPC_PEERS_MAX - 1); /* one more */
+	assert_non_null(sip_flow_find_udp(f.s, k, &f.p.at));
+	assert_null(sip_flow_find_udp(f.s, k, &other.at));
+	/* an answer that goes elsewhere does not cost the peer who asked */
+	req = peer_request(&other, "OPTIONS", "o2", "o2", "", "");
+	peer_says(&f.p, f.port, req);
+	free(req);
+	pass(&f.w, 1);
+	heard(&other, 0, "SIP/2.0 200 ");
+	assert_non_null(sip_flow_find_udp(f.s, k, &f.p.at));
+	peer_close(&other);
+	fix_close(&f);
+}
+
 static int
 stack_once(void *arg)
 {
@@ -528,6 +581,7 @@ main(void)
 		cmocka_unit_test(ring_of_answers_stays_bounded),
 		cmocka_unit_test(bad_requests_get_their_code),
 		cmocka_unit_test(strangers_on_udp_hear_nothing),
+		cmocka_unit_test(room_for_peers_is_made_from_the_silent_ones),
 		cmocka_unit_test(making_a_stack_survives_lack_of_memory),
 	};
 
