@@ -528,8 +528,7 @@ struct sip_dlg_req {
 	struct slice body;
 	struct sip_flow *flow;
 	const char *branch;
-	struct sip_auth *auth; /* or NULL */
-	const struct sip_cred *cred;
+	const char *credentials; /* whole lines, or NULL */
 };
 MUST_CHECK int sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
     const struct sip_dlg_req *q, struct buf *b);
@@ -592,6 +591,7 @@ struct sip_call {
 	struct sip_watch w2;   /* UDP: where its requests go, if elsewhere */
 	struct sip_msg *ref;   /* owned: INVITE received, or its 2xx */
 	struct sip_auth *auth; /* owned, made on demand */
+	char *credentials;     /* owned: lines of our last INVITE, or NULL */
 	struct sip_req *req;   /* INVITE or re-INVITE/UPDATE not yet answered */
 	struct sip_ctxn *inv;  /* our INVITE */
 	struct sip_ctxn *re;   /* our re-INVITE or UPDATE */
@@ -673,7 +673,6 @@ void sip_call_send_bye(struct sip_call *c);
  * `rule->why` says why not. */
 MUST_CHECK int sip_call_challenged(
     struct sip_call *c, const struct sip_msg *rsp, struct sip_auth_rule *rule);
-struct sip_auth *sip_call_auth(struct sip_call *c, struct sip_cred *cred);
 /* sip_call_answer_req answers c->req, which is gone then. */
 MUST_CHECK int sip_call_answer_req(
     struct sip_call *c, int code, const char *reason, struct slice sdp);

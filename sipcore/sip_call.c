@@ -61,6 +61,7 @@ sip_call_drop(struct sip_call *c)
 	if (c->auth != NULL)
 		sip_auth_clear(c->auth);
 	free(c->auth);
+	free(c->credentials);
 	buf_clear(&c->ok);
 	buf_clear(&c->ack);
 	free(c->sdp);
@@ -334,13 +335,34 @@ sip_call_index(struct sip_call *c)
 
 /* ---- requests in the dialog ---- */
 
-struct sip_auth *
-sip_call_auth(struct sip_call *c, struct sip_cred *cred)
+/* The lines that prove who we are, as far as somebody has asked. */
+static int
+credentials_make(
+    struct sip_call *c, const struct sip_call_rq *rq, struct buf *b)
 {
+	struct sip_cred cred;
+
 	if (c->auth == NULL || c->reg == NULL)
-		return NULL;
-	sip_reg_cred(c->reg, cred);
-	return c->auth;
+		return 0;
+	sip_reg_cred(c->reg, &cred);
+	return sip_auth_write(
+	    c->auth, b, &cred, rq->method, c->dlg.target, rq->sdp);
+}
+
+/* The ACK of a 2xx repeats those of its INVITE (RFC 3261 22.1). */
+static int
+credentials_keep(
+    struct sip_call *c, const struct sip_call_rq *rq, struct buf *b)
+{
+	char *copy = NULL;
+
+	if (strcmp(rq->method, "INVITE") != 0)
+		return 0;
+	if (b->n > 0 && (copy = strdup(buf_str(b))) == NULL)
+		return ENOMEM;
+	free(c->credentials);
+	c->credentials = copy;
+	return 0;
 }
 
 /* Takes the challenge if it is the account's server who asks. */
@@ -386,25 +408,28 @@ sip_call_request(
     struct sip_call *c, struct sip_ctxn **slot, const struct sip_call_rq *rq)
 {
 	char branch[SIPC_BRANCH_LEN + 1];
-	struct sip_cred cred;
 	struct sip_dlg_req q = { .method = rq->method,
 		.cseq = c->dlg.lcseq + 1,
 		.headers = rq->headers,
 		.type = "application/sdp",
 		.body = rq->sdp,
-		.branch = branch,
-		.auth = sip_call_auth(c, &cred),
-		.cred = &cred };
+		.branch = branch };
 	struct sip_ctxn_conf xc = {
 		.method = rq->method, .branch = branch, .cb = rq->cb, .arg = c
 	};
-	struct buf b;
+	struct buf b, credentials;
 	int err;
 
 	if ((err = sip_call_way(c, &q.flow)) != 0)
 		return err;
 	sip_branch(branch);
 	buf_init(&b, SIPC_MSG_MAX);
+	buf_init(&credentials, SIPC_HEAD_MAX);
+	if ((err = credentials_make(c, rq, &credentials)) != 0 ||
+	    (err = credentials_keep(c, rq, &credentials)) != 0)
+		goto out;
+	if (credentials.n > 0)
+		q.credentials = buf_str(&credentials);
 	if ((err = sip_dlg_write(c->s, &c->dlg, &q, &b)) == 0) {
 		xc.flow = q.flow;
 		xc.msg = &b;
@@ -412,6 +437,8 @@ sip_call_request(
 	}
 	if (err == 0)
 		c->dlg.lcseq = q.cseq;
+out:
+	buf_clear(&credentials);
 	buf_clear(&b);
 	return err;
 }
@@ -424,7 +451,8 @@ sip_call_send_ack(struct sip_call *c, struct slice sdp)
 		.cseq = c->ack_cseq,
 		.type = "application/sdp",
 		.body = sdp,
-		.branch = branch };
+		.branch = branch,
+		.credentials = c->credentials };
 	int err;
 
 	if ((err = sip_call_way(c, &q.flow)) != 0)

@@ -204,7 +204,6 @@ sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
 	char via[ADDR_STR_MAX];
 	bool invite = strcmp(q->method, "INVITE") == 0;
 	bool target = invite || strcmp(q->method, "UPDATE") == 0;
-	int err = 0;
 
 	sip_host_port(&q->flow->local, via);
 	ignore_err(buf_printf(b,
@@ -226,11 +225,10 @@ sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
 	if (invite)
 		ignore_err(buf_puts(b, "Accept: application/sdp\r\n"),
 		    "sticks in the buf");
-	if (q->auth != NULL && q->cred != NULL)
-		err = sip_auth_write(
-		    q->auth, b, q->cred, q->method, d->target, q->body);
-	if (err == 0 && q->headers != NULL)
+	if (q->credentials != NULL)
+		ignore_err(buf_puts(b, q->credentials), "sticks in the buf");
+	if (q->headers != NULL)
 		ignore_err(buf_puts(b, q->headers), "sticks in the buf");
 	sip_write_body(b, q->type, q->body);
-	return err != 0 ? err : b->err;
+	return b->err;
 }

@@ -102,6 +102,42 @@ peer_calls_a(
 }
 
 static void
+ack_repeats_the_credentials_of_its_invite(void **state)
+{
+	struct sip_call_conf c = { .to = "4711", .sdp = slice_of("offer") };
+	enum sip_reg_state st = SIP_REG_GONE;
+	struct sip_reg *reg = NULL;
+	struct fix f;
+	uint16_t port;
+	char *line, *end;
+
+	(void)state;
+	fix_open(&f);
+	port = register_a(&f, &reg, &st);
+	c.reg = reg;
+	assert_int_equal(
+	    sip_call_invite(&f.a.call, f.a.s, &c, on_call_event, &f.a), 0);
+	pass(&f.w, 10);
+	peer_answers(&f.p, port, f.p.msg[0], 407, "t1",
+	    "Proxy-Authenticate: Digest realm=\"example.test\",nonce=\"n\","
+	    "algorithm=SHA-256,qop=\"auth\"\r\n");
+	pass(&f.w, 10);
+	heard(&f.p, 2, "INVITE ");
+	line = strstr(f.p.msg[2], "Proxy-Authorization: ");
+	assert_non_null(line);
+	peer_answers_sdp(&f.p, port, f.p.msg[2], 200, "t2",
+	    "Contact: <sip:4711@192.0.2.1>\r\n", "answer");
+	pass(&f.w, 10);
+	heard(&f.p, 3, "ACK sip:4711@192.0.2.1 ");
+	end = strstr(line, "\r\n");
+	*end = '\0';
+	assert_non_null(strstr(f.p.msg[3], line));
+	sip_call_free(&f.a.call);
+	sip_reg_stop(&reg);
+	fix_close(&f);
+}
+
+static void
 calls_of_an_account_stay_on_its_flow(void **state)
 {
 	enum sip_reg_state st = SIP_REG_GONE;
@@ -626,6 +662,7 @@ main(void)
 		cmocka_unit_test(
 		    calls_take_route_identity_and_credentials_of_the_account),
 		cmocka_unit_test(challenges_of_others_are_not_answered),
+		cmocka_unit_test(ack_repeats_the_credentials_of_its_invite),
 		cmocka_unit_test(calls_of_an_account_stay_on_its_flow),
 		cmocka_unit_test(only_the_registrar_may_call_an_account),
 		cmocka_unit_test(
