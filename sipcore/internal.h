@@ -414,7 +414,9 @@ uint64_t sip_req_key(
 MUST_CHECK int sip_req_new(struct sip_req **out, struct sip_stack *s,
     const struct sip_src *src, struct sip_msg **m);
 void sip_req_free(struct sip_req *r);
-struct sip_req *sip_req_find(const struct sip_stack *s, uint64_t key);
+/* sip_req_find: two peers may use the same branch and sent-by. */
+struct sip_req *sip_req_find(
+    const struct sip_stack *s, uint64_t key, const struct addr *from);
 /* sip_req_again answers a retransmission by what was said last. */
 void sip_req_again(struct sip_req *r);
 /* sip_req_send replies; the bytes of it go to `copy` if that is not NULL and
@@ -431,6 +433,9 @@ void sip_done_add(
 /* sip_done_input absorbs a retransmission or ACK; false if unknown. */
 bool sip_done_input(struct sip_stack *s, const struct sip_src *src,
     const struct sip_msg *m, uint64_t key);
+/* sip_done_has: was a request of that key from there answered lately? */
+bool sip_done_has(
+    const struct sip_stack *s, const struct sip_src *src, uint64_t key);
 void sip_dones_free(struct sip_stack *s);
 
 /* ---- sip_route.c ---- */
@@ -693,6 +698,12 @@ void sip_call_stray_2xx(
     struct sip_stack *s, struct sip_flow *f, const struct sip_msg *m);
 struct sip_call *sip_call_of(
     const struct sip_stack *s, const struct sip_msg *m);
+/* sip_call_invited_by: the call that this INVITE, which CANCEL `m` copies,
+ * has made; NULL: none. */
+struct sip_call *sip_call_invited_by(
+    const struct sip_stack *s, const struct sip_msg *m);
+uint64_t sip_merge_hash(const struct sip_stack *s, struct slice call_id,
+    struct slice from_tag, uint32_t cseq);
 bool sip_call_is_peer(struct sip_call *c, const struct sip_src *src);
 void sip_call_reg_gone(struct sip_stack *s, const struct sip_reg *r);
 

@@ -317,20 +317,49 @@ sip_call_reg_gone(struct sip_stack *s, const struct sip_reg *r)
 	}
 }
 
+uint64_t
+sip_merge_hash(const struct sip_stack *s, struct slice call_id,
+    struct slice from_tag, uint32_t cseq)
+{
+	char num[16];
+	struct slice parts[3] = { call_id, from_tag, { num, 0 } };
+
+	parts[2].n = (size_t)snprintf(num, sizeof(num), "%u", cseq);
+	return sip_hash(&s->hkey, parts, 3);
+}
+
+struct sip_call *
+sip_call_invited_by(const struct sip_stack *s, const struct sip_msg *m)
+{
+	const struct sip_msg *inv;
+	struct sip_hnode *n;
+	struct sip_call *c;
+
+	n = sip_htab_first(&s->merges,
+	    sip_merge_hash(s, slice_of(m->call_id), m->from_tag, m->cseq));
+	for (; n != NULL; n = sip_hnode_next(n)) {
+		c = SIP_OBJ(n, struct sip_call, merge);
+		inv = c->ref;
+		if (inv != NULL &&
+		    sip_req_key(s, inv, "INVITE") ==
+			sip_req_key(s, m, "INVITE"))
+			return c;
+	}
+	return NULL;
+}
+
 void
 sip_call_index(struct sip_call *c)
 {
 	struct sip_stack *s = c->s;
-	char num[16];
-	struct slice parts[3] = { slice_of(c->dlg.call_id),
-		slice_of(c->dlg.remote_tag), { num, 0 } };
+	struct slice call_id = slice_of(c->dlg.call_id);
 
 	sip_htab_add(&s->dlgs, &c->dlg.node,
-	    sip_dlg_hash(s, parts[0], slice_of(c->dlg.local_tag)));
-	if (!c->incoming)
-		return;
-	parts[2].n = (size_t)snprintf(num, sizeof(num), "%u", c->dlg.rcseq);
-	sip_htab_add(&s->merges, &c->merge, sip_hash(&s->hkey, parts, 3));
+	    sip_dlg_hash(s, call_id, slice_of(c->dlg.local_tag)));
+	if (c->incoming)
+		sip_htab_add(&s->merges, &c->merge,
+		    sip_merge_hash(
+			s, call_id, slice_of(c->dlg.remote_tag), c->dlg.rcseq));
 }
 
 /* ---- requests in the dialog ---- */

@@ -111,12 +111,9 @@ body_fits(const struct sip_msg *m)
 static bool
 is_merged(const struct sip_stack *s, const struct sip_msg *m)
 {
-	char num[16];
-	struct slice parts[3] = { slice_of(m->call_id), m->from_tag,
-		{ num, 0 } };
-
-	parts[2].n = (size_t)snprintf(num, sizeof(num), "%u", m->cseq);
-	return sip_htab_first(&s->merges, sip_hash(&s->hkey, parts, 3)) != NULL;
+	return sip_htab_first(&s->merges,
+		   sip_merge_hash(
+		       s, slice_of(m->call_id), m->from_tag, m->cseq)) != NULL;
 }
 
 /* Whom the Request-URI names. */
@@ -287,21 +284,31 @@ ack_in(struct sip_stack *s, const struct sip_src *src, struct sip_msg *m)
 		sip_call_on_ack(c, m);
 }
 
-/* CANCEL: RFC 3261 9.2. */
+/* CANCEL: RFC 3261 9.2.  What is answered cannot be cancelled, but 481 would
+ * say that it never came. */
 static void
 cancel_in(struct sip_stack *s, const struct sip_src *src, struct sip_msg **m)
 {
+	uint64_t key = sip_req_key(s, *m, "INVITE");
 	struct sip_req *inv, *r;
-	struct sip_call *c = NULL;
+	struct sip_call *c = NULL, *late = NULL;
+	bool known;
 
-	inv = sip_req_find(s, sip_req_key(s, *m, "INVITE"));
-	if (inv != NULL && addr_eq(&inv->from, &src->from))
+	inv = sip_req_find(s, key, &src->from);
+	if (inv != NULL)
 		c = inv->call;
+	else if ((late = sip_call_invited_by(s, *m)) != NULL &&
+	    !sip_call_is_peer(late, src))
+		late = NULL;
+	known = c != NULL || late != NULL || sip_done_has(s, src, key);
 	if (sip_req_new(&r, s, src, m) != 0)
 		return;
-	if (inv != NULL) /* the same tag as the INVITE's answers */
+	/* The same tag as the INVITE's answers. */
+	if (inv != NULL)
 		memcpy(r->to_tag, inv->to_tag, sizeof(r->to_tag));
-	answer(r, c != NULL ? 200 : 481, NULL);
+	else if (late != NULL)
+		memcpy(r->to_tag, late->dlg.local_tag, sizeof(r->to_tag));
+	answer(r, known ? 200 : 481, NULL);
 	if (c != NULL)
 		sip_call_on_cancel(c);
 }
@@ -338,10 +345,10 @@ request_in(struct sip_stack *s, struct sip_src *src, struct sip_msg **mp)
 	struct sip_watch hold = { .flow = NULL };
 	struct sip_msg *m = *mp;
 	uint64_t key = sip_req_key(s, m, m->method);
-	struct sip_req *r = sip_req_find(s, key);
+	struct sip_req *r = sip_req_find(s, key, &src->from);
 	struct sip_call *c;
 
-	if (r != NULL && addr_eq(&r->from, &src->from)) {
+	if (r != NULL) {
 		sip_req_again(r);
 		return;
 	}

@@ -121,6 +121,20 @@ sip_done_add(
 }
 
 bool
+sip_done_has(const struct sip_stack *s, const struct sip_src *src, uint64_t key)
+{
+	struct sip_hnode *n = sip_htab_first(&s->dones, key);
+	const struct sip_done *d;
+
+	for (; n != NULL; n = sip_hnode_next(n)) {
+		d = SIP_OBJ(n, struct sip_done, node);
+		if (d->sock == src->sock && addr_eq(&d->from, &src->from))
+			return true;
+	}
+	return false;
+}
+
+bool
 sip_done_input(struct sip_stack *s, const struct sip_src *src,
     const struct sip_msg *m, uint64_t key)
 {

@@ -18,11 +18,17 @@ sip_req_key(
 }
 
 struct sip_req *
-sip_req_find(const struct sip_stack *s, uint64_t key)
+sip_req_find(const struct sip_stack *s, uint64_t key, const struct addr *from)
 {
 	struct sip_hnode *n = sip_htab_first(&s->reqs, key);
+	struct sip_req *r;
 
-	return n != NULL ? SIP_OBJ(n, struct sip_req, node) : NULL;
+	for (; n != NULL; n = sip_hnode_next(n)) {
+		r = SIP_OBJ(n, struct sip_req, node);
+		if (addr_eq(&r->from, from))
+			return r;
+	}
+	return NULL;
 }
 
 /* Where the answer goes on UDP: RFC 3581 4, RFC 3261 18.2.2. */

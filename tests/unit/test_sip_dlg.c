@@ -43,6 +43,36 @@ answer_is_repeated_until_its_ack(void **state)
 }
 
 static void
+cancel_that_comes_too_late_changes_nothing(void **state)
+{
+	char tag[64], cancel_tag[64];
+	struct fix f;
+
+	(void)state;
+	fix_open(&f);
+	f.b.answer = 200;
+	peer_calls(&f, sdp_body, tag, sizeof(tag));
+	/* before and after the ACK */
+	for (int i = 0; i < 2; i++) {
+		peer_forget(&f.p);
+		peer_follows(&f, &f.p, "CANCEL", "i", "");
+		heard(&f.p, 0, "SIP/2.0 200 OK\r\n");
+		to_tag_of(f.p.msg[0], cancel_tag, sizeof(cancel_tag));
+		assert_string_equal(cancel_tag, tag);
+		if (i == 0)
+			peer_follows(&f, &f.p, "ACK", "ack", tag);
+		pass(&f.w, 33000); /* the CANCEL is forgotten */
+	}
+	assert_non_null(f.b.call);
+	assert_int_equal(f.b.n, 1);
+	/* another INVITE of the same numbers */
+	peer_forget(&f.p);
+	peer_follows(&f, &f.p, "CANCEL", "other", "");
+	heard(&f.p, 0, "SIP/2.0 481 ");
+	fix_close(&f);
+}
+
+static void
 call_without_an_ack_ends(void **state)
 {
 	char tag[64];
@@ -317,6 +347,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answer_is_repeated_until_its_ack),
+		cmocka_unit_test(cancel_that_comes_too_late_changes_nothing),
 		cmocka_unit_test(call_without_an_ack_ends),
 		cmocka_unit_test(hangup_waits_for_the_ack),
 		cmocka_unit_test(incoming_calls_ring_no_longer_than_they_may),

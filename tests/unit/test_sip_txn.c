@@ -29,6 +29,10 @@ on_req(struct sip_req *req, void *arg)
 {
 	struct fix *f = arg;
 
+	if (strcmp(sip_req_method(req), "LATER") == 0) {
+		f->asked++;
+		return true;
+	}
 	if (strcmp(sip_req_method(req), "MESSAGE") != 0)
 		return false;
 	f->asked++;
@@ -366,6 +370,29 @@ repeated_request_gets_the_same_answer_and_is_served_once(void **state)
 }
 
 static void
+peers_with_the_same_branch_are_told_apart(void **state)
+{
+	struct peer other;
+	struct fix f;
+	char *req;
+
+	(void)state;
+	fix_open(&f);
+	peer_open(&other, &f.w, "127.0.0.1");
+	req = peer_request(&f.p, "LATER", "same", "c", "", "");
+	for (int i = 0; i < 2; i++) {
+		peer_says(&f.p, f.port, req);
+		pass(&f.w, 10);
+		peer_says(&other, f.port, req);
+		pass(&f.w, 10);
+		assert_int_equal(f.asked, 2); /* one each, and no copy */
+	}
+	free(req);
+	peer_close(&other);
+	fix_close(&f);
+}
+
+static void
 refused_invite_is_repeated_by_timer_g_until_its_ack(void **state)
 {
 	static const int want[] = { 0, 500, 1500, 3500, 7500, 11500, -1 };
@@ -379,6 +406,13 @@ refused_invite_is_repeated_by_timer_g_until_its_ack(void **state)
 	pass(&f.w, 12000);
 	heard(&f.p, 0, "SIP/2.0 480 ");
 	times_are(&f.p, want);
+	/* cancelled too late: it did come */
+	ack = peer_request(&f.p, "CANCEL", "i", "c", "", "");
+	peer_says(&f.p, f.port, ack);
+	free(ack);
+	pass(&f.w, 1);
+	heard(&f.p, f.p.n - 1, "SIP/2.0 200 ");
+	free(f.p.msg[--f.p.n]);
 	ack = peer_request(&f.p, "ACK", "i", "c", "t", "");
 	peer_says(&f.p, f.port, ack);
 	pass(&f.w, 30000);
@@ -576,6 +610,7 @@ main(void)
 		cmocka_unit_test(answers_of_others_are_ignored),
 		cmocka_unit_test(
 		    repeated_request_gets_the_same_answer_and_is_served_once),
+		cmocka_unit_test(peers_with_the_same_branch_are_told_apart),
 		cmocka_unit_test(
 		    refused_invite_is_repeated_by_timer_g_until_its_ack),
 		cmocka_unit_test(ring_of_answers_stays_bounded),
