@@ -165,6 +165,22 @@ field_copy(char *dst, size_t size, const char *src)
 	return str_copy(dst, size, src);
 }
 
+/* How often a parameter is there. */
+static size_t
+param_count(struct slice params, const char *name)
+{
+	size_t at = 0, end, n = 0;
+	struct slice key, value;
+
+	while (at < params.n) {
+		end = find_plain(params, at, ';');
+		(void)slice_cut(part(params, at, end), '=', &key, &value);
+		n += slice_case_is(slice_trim(key), name);
+		at = end + 1;
+	}
+	return n;
+}
+
 /* Reads what we need of the URI's parameters. */
 static int
 params_take(struct sip_uri *u, struct slice params)
@@ -175,6 +191,10 @@ params_take(struct sip_uri *u, struct slice params)
 	u->lr = sip_param(params, "lr", &v);
 	if (!sip_param(params, "transport", &v))
 		return 0;
+	/* RFC 3261 19.1.1: once.  Two readers would not take the same one,
+	 * and one of them decides whether a call needs TLS. */
+	if (param_count(params, "transport") > 1)
+		return E_PARSE;
 	u->transport = -2;
 	for (int t = 0; t < SIPC_TRANSPORTS; t++) {
 		if (slice_case_is(v, sip_transport_name(t)))
