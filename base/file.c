@@ -82,14 +82,22 @@ dir_open(const char *dir, int *out)
  * everybody sees it: a failure is no reason to tell the caller that nothing has
  * happened.
  */
-static void
-dir_sync(int fd, const char *path)
+static int
+dir_sync(int fd)
 {
 	/* Some file systems cannot; what they can is all there is. */
 	if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
+		return errno;
+	return 0;
+}
+
+void
+file_log_unsynced(const char *path, int err)
+{
+	if (err != 0)
 		log_err(LOGC_APP, 0,
 		    "%s is changed, but a power cut may undo it: %s", esc(path),
-		    err_str(errno));
+		    err_str(err));
 }
 
 /* Creates a new temporary file in `dir`; the name has no meaning. */
@@ -138,6 +146,17 @@ write_all(int fd, const uint8_t *p, size_t n)
 int
 file_write(const char *path, const void *p, size_t n, mode_t mode)
 {
+	int unsynced = 0, err;
+
+	err = file_write_quiet(path, p, n, mode, &unsynced);
+	file_log_unsynced(path, unsynced);
+	return err;
+}
+
+int
+file_write_quiet(
+    const char *path, const void *p, size_t n, mode_t mode, int *unsynced)
+{
 	char dir[PATH_MAX], temp[PATH_MAX];
 	int fd = -1, dir_fd = -1, err;
 
@@ -160,7 +179,9 @@ file_write(const char *path, const void *p, size_t n, mode_t mode)
 		ignore_err(unlink(temp), "file_sweep removes it later");
 		goto out;
 	}
-	dir_sync(dir_fd, path);
+	if ((err = dir_sync(dir_fd)) != 0)
+		*unsynced = err;
+	err = 0;
 out:
 	close(dir_fd);
 	return err;
@@ -213,7 +234,7 @@ file_remove(const char *path)
 	if ((err = dir_open(dir, &fd)) != 0)
 		return err == ENOENT ? 0 : err;
 	if (unlink(path) == 0)
-		dir_sync(fd, path);
+		file_log_unsynced(path, dir_sync(fd));
 	else if (errno != ENOENT)
 		err = errno;
 	close(fd);

@@ -2,6 +2,8 @@
 /* One thread for jobs that block; results come back through an eventfd.
  * The loop itself needs no lock. */
 #include <assert.h>
+#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -12,8 +14,13 @@
 #include "bellbird/log.h"
 #include "bellbird/worker.h"
 
-/* Password hashing and srtp_init need far less; musl's default is too small. */
-enum { STACK_BYTES = 1024 * 1024 };
+enum {
+	/* Password hashing and srtp_init need far less; musl's default is too
+	 * small. */
+	STACK_BYTES = 1024 * 1024,
+	/* A flash card may take a second; a disk that has died, for ever. */
+	STOP_MS = 3000
+};
 
 struct job {
 	STAILQ_ENTRY(job) link;
@@ -39,8 +46,11 @@ struct worker {
 	pthread_cond_t cond;
 	struct jobs todo; /* owned */
 	struct jobs done; /* owned */
-	bool quit;
+	bool quit, running;
 };
+
+/* Whose job would not end: the thread has it still, and exit() ends both. */
+static struct worker *stuck;
 
 /* Frees a queue of jobs. */
 static void
@@ -70,10 +80,12 @@ thread_main(void *arg)
 			break;
 		j = STAILQ_FIRST(&w->todo);
 		STAILQ_REMOVE_HEAD(&w->todo, link);
+		w->running = true;
 		pthread_mutex_unlock(&w->mutex);
 		j->err = j->job(j->arg);
 		pthread_mutex_lock(&w->mutex);
 		STAILQ_INSERT_TAIL(&w->done, j, link);
+		w->running = false;
 		/* Fails only if the counter is full: then it is readable. */
 		if (write(w->fd, &one, sizeof(one)) < 0)
 			continue;
@@ -135,8 +147,35 @@ on_done(int fd, int what, void *arg)
 	}
 	jobs_clear(&done);
 	w->in_done = false;
-	if (w->is_dead)
+	if (w->is_dead && w != stuck)
 		free(w);
+}
+
+/* Tells the thread to quit and waits for the job that runs; ETIMEDOUT. */
+static int
+thread_stop(struct worker *w)
+{
+	struct pollfd p = { .fd = w->fd, .events = POLLIN };
+	uint64_t count;
+	bool running;
+	int n = 1;
+
+	pthread_mutex_lock(&w->mutex);
+	/* Drained, it becomes readable when the job that runs has ended. */
+	if (read(w->fd, &count, sizeof(count)) < 0)
+		count = 0;
+	running = w->running;
+	w->quit = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->mutex);
+	while (running && (n = poll(&p, 1, STOP_MS)) < 0 && errno == EINTR)
+		continue;
+	if (n == 0) {
+		pthread_detach(w->thread);
+		return ETIMEDOUT;
+	}
+	pthread_join(w->thread, NULL);
+	return 0;
 }
 
 int
@@ -174,14 +213,14 @@ worker_free(struct worker *w)
 {
 	if (w == NULL)
 		return;
-	if (w->started) {
-		pthread_mutex_lock(&w->mutex);
-		w->quit = true;
-		pthread_cond_signal(&w->cond);
-		pthread_mutex_unlock(&w->mutex);
-		pthread_join(w->thread, NULL);
-	}
 	io_stop(&w->io);
+	if (w->started && thread_stop(w) != 0) {
+		log_err(LOGC_APP, 0,
+		    "a job of the worker does not end: it is left behind");
+		w->is_dead = true;
+		stuck = w;
+		return;
+	}
 	jobs_clear(&w->todo);
 	jobs_clear(&w->done);
 	pthread_cond_destroy(&w->cond);

@@ -18,6 +18,12 @@ MUST_CHECK int file_read(const char *path, struct buf *b);
  */
 MUST_CHECK int file_write(
     const char *path, const void *p, size_t n, mode_t mode);
+/* file_write_quiet is file_write() for the worker's thread, which must not log:
+ * where the last step fails `*unsynced` gets its errno, else it is not touched.
+ * The loop's thread hands it to file_log_unsynced(), which takes 0 too. */
+MUST_CHECK int file_write_quiet(
+    const char *path, const void *p, size_t n, mode_t mode, int *unsynced);
+void file_log_unsynced(const char *path, int err);
 /* file_mkdirs is like mkdir -p; `mode` is exact for what it makes. */
 MUST_CHECK int file_mkdirs(const char *path, mode_t mode);
 /* file_remove unlinks and fsyncs the folder; ENOENT is success, and a failed

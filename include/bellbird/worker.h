@@ -9,8 +9,8 @@ struct worker;
 /* One thread for the few jobs that block: fsync, password hashing, a library
  * that insists.  The thread starts with the first job. */
 MUST_CHECK int worker_new(struct worker **out, struct loop *l);
-/* worker_free waits for the job that runs and drops the rest: their done()
- * never runs.  It may be called from a done(). */
+/* worker_free waits for the job that runs, at most 3 s, and drops the rest: no
+ * done() runs any more.  It may be called from a done(). */
 void worker_free(struct worker *w);
 
 /* `job(arg)` runs in the thread and touches only `arg`; then `done(err, arg)`

@@ -131,6 +131,26 @@ free_waits_for_the_job_and_drops_the_rest(void **state)
 	assert_int_equal(loop_run(l), 0);
 }
 
+/* A disk that has died must not keep the process from ending. */
+static void
+free_gives_up_on_a_job_that_hangs(void **state)
+{
+	int ran = 0;
+
+	(void)state;
+	__atomic_store_n(&started, 0, __ATOMIC_SEQ_CST);
+	pthread_mutex_lock(&gate);
+	assert_int_equal(worker_run(w, job_at_gate, never, &ran), 0);
+	while (!__atomic_load_n(&started, __ATOMIC_SEQ_CST))
+		sched_yield();
+	worker_free(w); /* would hang for ever */
+	w = NULL;
+	assert_int_equal(loop_run(l), 0);
+	pthread_mutex_unlock(&gate);
+	while (__atomic_load_n(&ran, __ATOMIC_SEQ_CST) == 0)
+		sched_yield();
+}
+
 static void
 free_worker(int err, void *arg)
 {
@@ -174,6 +194,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(results_come_in_order_from_the_loop),
 		T(free_waits_for_the_job_and_drops_the_rest),
+		T(free_gives_up_on_a_job_that_hangs),
 		T(done_may_free_the_worker),
 		T(an_idle_worker_has_no_thread),
 	};
