@@ -8,6 +8,7 @@
 #include "bellbird/prov_http.h"
 #include "bellbird/prov_store.h"
 #include "bellbird/tls_hash.h"
+#include "bellbird/worker.h"
 
 enum {
 	KEY_NAME_MAX = 64,       /* the longest row has 35 bytes */
@@ -91,8 +92,64 @@ struct pending {
 	size_t settings[SET_FILES_MAX];   /* of each file */
 };
 
+/*
+ * A change: change_begin notes every value in force, change_end compares and
+ * tells the observer; between them nothing can fail.  change_cancel undoes.
+ */
+struct change {
+	struct setting *v; /* owned */
+	char **old;        /* owned */
+	const char **room; /* owned: for the names that changed */
+	size_t n, room_cap;
+};
+
+/* What the worker writes; while it runs nobody else touches it. */
+enum job_what { JOB_NOTHING, JOB_LOCAL, JOB_SET, JOB_FACTORY };
+enum job_state { JOB_WAITS, JOB_RUNS, JOB_DONE };
+struct op_job {
+	enum job_what what;
+	int state; /* enum job_state, atomic */
+	char *dir; /* owned: the state folder, NULL: nothing is kept */
+	struct buf text;
+	bool keep_bad; /* save a settings.conf with errors first */
+	int unsynced, bad_err, copy_err; /* told by the loop */
+};
+
+/* One change of settings, from its preparation to its end. */
+enum op_kind { OP_SET, OP_UNSET, OP_APPLY, OP_RELOAD };
+struct op {
+	STAILQ_ENTRY(op) link;
+	struct prov_store *s; /* borrowed */
+	enum op_kind kind;
+	enum prov_layer layer;    /* OP_SET, OP_UNSET */
+	const char *name;         /* of the pool */
+	const struct prov_key *k; /* and its row */
+	char *value;              /* owned */
+	struct layer next[PROV_LAYERS];
+	bool takes[PROV_LAYERS]; /* which of them replace the old ones */
+	struct change change;
+	struct op_job job;
+	struct prov_problems problems; /* OP_RELOAD */
+	size_t num_changed;
+	char why[320];
+	prov_done_cb *cb; /* NULL: nobody wants to know */
+	void *arg;
+};
+
+MUST_CHECK int op_new(struct op **out, struct prov_store *s, enum op_kind kind);
+void op_free(struct op *o);
+/* op_run does it all at once and waits for the disk; EBUSY while another is
+ * under way.  op_start queues it; it takes `o` on success. */
+MUST_CHECK int op_run(struct op *o);
+MUST_CHECK int op_start(struct op *o, prov_done_cb *cb, void *arg);
+void ops_clear(struct prov_store *s); /* the worker is gone by now */
+/* reload_begin reads the files of an OP_RELOAD. */
+MUST_CHECK int reload_begin(struct op *o);
+extern const char factory_last[]; /* in the state folder */
+
 struct prov_store {
-	struct loop *loop; /* borrowed, may be NULL */
+	struct loop *loop;     /* borrowed, may be NULL */
+	struct worker *worker; /* borrowed, may be NULL */
 	char *factory_file, *state_dir;
 	char mac[16];
 	struct layer layers[PROV_LAYERS];
@@ -100,6 +157,10 @@ struct prov_store {
 	struct pending pending;
 	bool weaken;    /* prov.weaken of a local layer */
 	bool local_bad; /* settings.conf has lines that were left out */
+
+	STAILQ_HEAD(, op) ops; /* owned; the first is under way */
+	size_t num_ops;
+	struct deferred next_op;
 
 	prov_change_cb *cb;
 	void *cb_arg;
@@ -143,15 +204,6 @@ struct setting {
 MUST_CHECK int store_settings(const struct prov_store *s,
     const struct layer *more, size_t num_more, struct setting **out, size_t *n);
 
-/*
- * A change: change_begin notes every value in force, change_end compares and
- * tells the observer; between them nothing can fail.  change_cancel undoes.
- */
-struct change {
-	struct setting *v; /* owned */
-	char **old;        /* owned */
-	size_t n;
-};
 MUST_CHECK int change_begin(struct prov_store *s, struct change *c,
     const struct layer *more, size_t num_more);
 size_t change_end(struct prov_store *s, struct change *c);
@@ -181,8 +233,10 @@ MUST_CHECK int set_compose(
 MUST_CHECK int set_read(const char *path, struct set *out);
 /* set_load reads the set in force, or the previous one if it is damaged. */
 MUST_CHECK int set_load(const struct prov_store *s, struct set *out);
-/* set_commit puts `blob` in force on disk and keeps the one before it. */
-MUST_CHECK int set_commit(const struct prov_store *s, const struct buf *blob);
+/* set_commit puts `blob` in force on disk and keeps the one before it; for the
+ * worker's thread: see file_write_quiet(). */
+MUST_CHECK int set_commit(
+    const char *state_dir, const struct buf *blob, int *unsynced);
 
 /* A URL in parts. */
 struct url {

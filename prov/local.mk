@@ -21,7 +21,8 @@ noinst_HEADERS += include/bellbird/prov_conf.h \
 	%D%/prov_report.c \
 	%D%/prov_set.c \
 	%D%/prov_store.c \
-	%D%/prov_url.c
+	%D%/prov_url.c \
+	%D%/prov_write.c
 PROV_LIBS = prov/libprov.a $(TLS_LIBS)
 
 if HAVE_CMOCKA

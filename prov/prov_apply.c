@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellbird/file.h"
 #include "bellbird/log.h"
 #include "bellbird/mem.h"
 #include "internal.h"
@@ -26,123 +25,63 @@ store_staged(const struct prov_store *s, size_t i)
 	return i < SET_FILES_MAX ? s->pending.settings[i] : 0;
 }
 
-int
-prov_apply(struct prov_store *s, size_t *num_changed)
+/* What prov_set() and its kin are asked for; value NULL: unset. */
+struct setting_ask {
+	enum prov_layer layer;
+	const char *key, *value;
+};
+
+/* apply_new makes an operation of the staged set, which is used up. */
+static int
+apply_new(struct op **out, struct prov_store *s)
 {
 	struct pending *p = &s->pending;
-	struct change c;
-	size_t n;
+	struct op *o;
 	int err;
 
 	if (!p->staged)
 		return EINVAL;
-	/* All memory first, then the disk, then what cannot fail. */
-	if ((err = change_begin(s, &c, p->layers, PROV_LAYERS)) != 0)
+	if ((err = op_new(&o, s, OP_APPLY)) != 0)
 		return err;
-	if ((err = set_commit(s, &p->blob)) != 0) {
-		change_cancel(&c);
-		return err;
-	}
 	for (int l = PROV_MODEL; l <= PROV_INCREMENTAL; l++) {
-		layer_clear(&s->layers[l]);
-		s->layers[l] = p->layers[l];
+		o->takes[l] = true;
+		o->next[l] = p->layers[l];
 		memset(&p->layers[l], 0, sizeof(p->layers[l]));
 	}
+	o->job.what = JOB_SET;
+	o->job.text = p->blob;
+	memset(&p->blob, 0, sizeof(p->blob));
 	prov_unstage(s);
-	n = change_end(s, &c);
-	log_info(LOGC_PROV, 0, "provisioned set in force changed=%zu", n);
-	if (num_changed != NULL)
-		*num_changed = n;
+	*out = o;
 	return 0;
 }
 
-/* local_print writes settings.conf and notes where each line is. */
-static int
-local_print(struct layer *l, struct buf *b)
+int
+prov_apply(struct prov_store *s, size_t *num_changed)
 {
-	static const char head[] =
-	    "# Local settings of bellbird: written by the web interface and\n"
-	    "# the command line.  They win over provisioned ones.\n";
-	struct entry *e;
-
-	buf_puts(b, head);
-	for (size_t i = 0; i < l->n; i++) {
-		e = &l->v[i];
-		e->line = (unsigned int)i + 3;
-		e->file = 0;
-		buf_printf(b, "%s =%s%s\n", e->name,
-		    e->value[0] != '\0' ? " " : "", e->value);
-	}
-	return b->err;
-}
-
-/* bad_keep saves a settings.conf with errors before it is written anew. */
-static void
-bad_keep(const struct prov_store *s, const char *path)
-{
-	char bad[512];
-	struct buf b;
+	struct op *o;
 	int err;
 
-	buf_init_secret(&b, CONF_SIZE_MAX + 1);
-	if ((err = store_path(s, "settings.conf.bad", bad, sizeof(bad))) == 0 &&
-	    (err = file_read(path, &b)) == 0)
-		err = file_write(bad, buf_str(&b), b.n, 0600);
-	if (err != 0)
-		log_warn(
-		    LOGC_PROV, 0, "%s not saved: %s", esc(bad), err_str(err));
-	buf_clear(&b);
-}
-
-/* local_write puts a local layer on disk. */
-static int
-local_write(struct prov_store *s, struct layer *l)
-{
-	char path[512];
-	struct buf b;
-	int err;
-
-	if ((err = store_path(s, "settings.conf", path, sizeof(path))) != 0)
-		return err == ENOENT ? 0 : err; /* nothing is kept */
-	if (l->num_files == 0) {
-		uint8_t idx;
-
-		if ((err = layer_file(l, path, &idx)) != 0)
-			return err;
-	}
-	buf_init_secret(&b, CONF_SIZE_MAX);
-	if ((err = local_print(l, &b)) == 0) {
-		if (s->local_bad)
-			bad_keep(s, path);
-		err = file_mkdirs(s->state_dir, 0700);
-	}
-	if (err == 0)
-		err = file_write(path, b.p, b.n, 0600);
-	if (err == 0)
-		s->local_bad = false;
-	buf_clear(&b);
+	if ((err = apply_new(&o, s)) != 0)
+		return err;
+	err = op_run(o);
+	if (err == 0 && num_changed != NULL)
+		*num_changed = o->num_changed;
+	op_free(o);
 	return err;
 }
 
-/* layer_replace puts `next` (taken on success) in force as layer `l`. */
-static int
-layer_replace(struct prov_store *s, enum prov_layer l, struct layer *next)
+int
+prov_apply_start(struct prov_store *s, prov_done_cb *cb, void *arg)
 {
-	struct change c;
+	struct op *o;
 	int err;
 
-	if ((err = layer_expand(next, s->mac)) != 0 ||
-	    (err = change_begin(s, &c, next, 1)) != 0)
+	if ((err = apply_new(&o, s)) != 0)
 		return err;
-	if (l == PROV_LOCAL && (err = local_write(s, next)) != 0) {
-		change_cancel(&c);
-		return err;
-	}
-	layer_clear(&s->layers[l]);
-	s->layers[l] = *next;
-	memset(next, 0, sizeof(*next));
-	change_end(s, &c);
-	return 0;
+	if ((err = op_start(o, cb, arg)) != 0)
+		op_free(o);
+	return err;
 }
 
 /* value_check judges a value for prov_set; `$MAC$` stays as written. */
@@ -169,56 +108,104 @@ value_check(const struct key_ref *ref, const char *value,
 	return err;
 }
 
-int
-prov_set(struct prov_store *s, enum prov_layer l, const char *key,
-    const char *value, char *why, size_t why_size)
+/* setting_new makes an operation of one setting; `why` as prov_set(). */
+static int
+setting_new(struct op **out, struct prov_store *s, const struct setting_ask *a,
+    char *why, size_t why_size)
 {
-	char norm[PROV_VALUE_MAX], near[KEY_NAME_MAX];
-	struct layer next = { 0 };
+	char norm[PROV_VALUE_MAX] = "", near[KEY_NAME_MAX];
 	struct key_ref ref;
-	const char *name;
+	struct op *o = NULL;
 	int err;
 
 	if (why_size > 0)
 		why[0] = '\0';
-	if (l != PROV_LOCAL && l != PROV_CMDLINE)
+	if (a->layer != PROV_LOCAL && a->layer != PROV_CMDLINE)
 		return EINVAL;
-	if (key_resolve(slice_of(key), &ref) != 0) {
-		prov_key_near(key, near, sizeof(near));
-		snprintf(why, why_size, "unknown key %s%s%s%s", esc(key),
+	if (key_resolve(slice_of(a->key), &ref) != 0) {
+		prov_key_near(a->key, near, sizeof(near));
+		snprintf(why, why_size, "unknown key %s%s%s%s", esc(a->key),
 		    near[0] ? ", did you mean " : "", near, near[0] ? "?" : "");
 		return ENOENT;
 	}
-	if ((err = value_check(&ref, value, norm, why, why_size)) != 0)
+	if (a->value != NULL &&
+	    (err = value_check(&ref, a->value, norm, why, why_size)) != 0)
 		return err;
-	if ((err = layer_copy(&next, &s->layers[l])) != 0 ||
-	    (err = names_intern(&s->names, &ref, &name)) != 0 ||
-	    (err = layer_put(&next, name, ref.k, norm)) != 0 ||
-	    (err = layer_replace(s, l, &next)) != 0)
-		snprintf(why, why_size, "%s was not set: %s", ref.name,
-		    err_str(err));
-	layer_clear(&next);
+	if ((err = op_new(&o, s, a->value != NULL ? OP_SET : OP_UNSET)) != 0 ||
+	    (err = names_intern(&s->names, &ref, &o->name)) != 0)
+		goto out;
+	o->layer = a->layer;
+	o->k = ref.k;
+	err = ENOMEM;
+	if ((o->value = strdup(norm)) == NULL)
+		goto out;
+	err = 0;
+	*out = o;
+	o = NULL;
+out:
+	if (err != 0)
+		snprintf(why, why_size, "%s was not %s: %s", ref.name,
+		    a->value != NULL ? "set" : "unset", err_str(err));
+	op_free(o);
 	mem_wipe(norm, sizeof(norm));
 	return err;
+}
+
+/* why_copy hands out the sentence of an operation that failed. */
+static void
+why_copy(const struct op *o, char *why, size_t why_size)
+{
+	if (why_size > 0)
+		ignore_err(str_copy(why, why_size, o->why), "cut is fine");
+}
+
+/* setting_run changes one setting and waits for the disk. */
+static int
+setting_run(struct prov_store *s, const struct setting_ask *a, char *why,
+    size_t why_size)
+{
+	struct op *o;
+	int err;
+
+	if ((err = setting_new(&o, s, a, why, why_size)) != 0)
+		return err;
+	if ((err = op_run(o)) != 0)
+		why_copy(o, why, why_size);
+	op_free(o);
+	return err;
+}
+
+int
+prov_set(struct prov_store *s, enum prov_layer l, const char *key,
+    const char *value, char *why, size_t why_size)
+{
+	const struct setting_ask a = { l, key, value };
+
+	return setting_run(s, &a, why, why_size);
 }
 
 int
 prov_unset(struct prov_store *s, enum prov_layer l, const char *key)
 {
-	struct layer next = { 0 };
-	struct key_ref ref;
+	const struct setting_ask a = { l, key, NULL };
+	char why[8];
+
+	return setting_run(s, &a, why, sizeof(why));
+}
+
+int
+prov_set_start(struct prov_store *s, const struct prov_set_conf *c, char *why,
+    size_t why_size)
+{
+	const struct setting_ask a = { PROV_LOCAL, c->key, c->value };
+	struct op *o;
 	int err;
 
-	if (l != PROV_LOCAL && l != PROV_CMDLINE)
-		return EINVAL;
-	if ((err = key_resolve(slice_of(key), &ref)) != 0)
+	if ((err = setting_new(&o, s, &a, why, why_size)) != 0)
 		return err;
-	if (layer_find(&s->layers[l], ref.name) == NULL)
-		return 0;
-	if ((err = layer_copy(&next, &s->layers[l])) == 0) {
-		layer_del(&next, ref.name);
-		err = layer_replace(s, l, &next);
+	if ((err = op_start(o, c->cb, c->arg)) != 0) {
+		why_copy(o, why, why_size);
+		op_free(o);
 	}
-	layer_clear(&next);
 	return err;
 }

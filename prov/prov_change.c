@@ -2,6 +2,7 @@
 /*
  * What changes when layers change: values before and after, and the observer.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,24 +58,25 @@ change_cancel(struct change *c)
 	for (size_t i = 0; c->old != NULL && i < c->n; i++)
 		mem_free_str(c->old[i]);
 	free(c->old);
+	free(c->room);
 	free(c->v);
 	memset(c, 0, sizeof(*c));
 }
 
-/* reserve makes room for `n` more names that changed. */
-static int
-reserve(struct prov_store *s, size_t n)
+/* room_use gives the store the room of a change.  Until then the observer may
+ * have taken the store's; the list is never longer than it was at the begin. */
+static void
+room_use(struct prov_store *s, struct change *c)
 {
-	const char **v;
-
-	if (s->num_changed + n <= s->cap_changed)
-		return 0;
-	v = realloc(s->changed, (s->num_changed + n) * sizeof(*v));
-	if (v == NULL)
-		return ENOMEM;
-	s->changed = v;
-	s->cap_changed = s->num_changed + n;
-	return 0;
+	if (s->num_changed + c->n <= s->cap_changed)
+		return;
+	assert(s->num_changed + c->n <= c->room_cap);
+	if (s->num_changed > 0)
+		memcpy(c->room, s->changed, s->num_changed * sizeof(*c->room));
+	free(s->changed);
+	s->changed = c->room;
+	s->cap_changed = c->room_cap;
+	c->room = NULL;
 }
 
 int
@@ -96,8 +98,10 @@ change_begin(struct prov_store *s, struct change *c, const struct layer *more,
 		if (ch.old[i] == NULL)
 			goto out;
 	}
-	if ((err = reserve(s, ch.n)) != 0)
+	ch.room_cap = s->num_changed + ch.n;
+	if ((ch.room = mem_array(ch.room_cap + 1, sizeof(*ch.room))) == NULL)
 		goto out;
+	err = 0;
 	*c = ch;
 	memset(&ch, 0, sizeof(ch));
 out:
@@ -144,6 +148,7 @@ change_end(struct prov_store *s, struct change *c)
 	size_t n = 0;
 
 	store_judge(s);
+	room_use(s, c);
 	for (size_t i = 0; i < c->n; i++) {
 		now = store_effective(s, c->v[i].name, c->v[i].k, &l);
 		if (strcmp(now, c->old[i]) == 0)

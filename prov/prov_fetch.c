@@ -55,6 +55,7 @@ run_free(struct prov_run *r)
 	if (r == NULL)
 		return;
 	prov_http_stop(&r->http);
+	prov_forget(r->conf.store, r);
 	for (size_t i = 0; i < SET_FILES_MAX; i++)
 		buf_clear(&r->files[i].text);
 	set_clear(&r->stored);
@@ -210,6 +211,42 @@ done_text(struct prov_run *r, size_t fetched, size_t unchanged)
 		    "nothing has changed on the server.");
 }
 
+/* applied reports how the apply ended. */
+static void
+applied(struct prov_run *r, int err)
+{
+	struct prov_report *p = &r->report;
+	size_t have = 0, fetched = 0;
+	char what[160];
+
+	if (err != 0) {
+		snprintf(what, sizeof(what),
+		    "the new settings could not be written to disk (%s)",
+		    err_str(err));
+		report_fail(p, err, "store.write", what,
+		    "check the space and the rights of the state directory");
+		run_finish(r);
+		return;
+	}
+	for (size_t i = 0; i < p->num_files; i++) {
+		have += r->files[i].have;
+		fetched += r->files[i].have && !r->files[i].unchanged;
+	}
+	done_text(r, fetched, have - fetched);
+	run_finish(r);
+}
+
+/* prov_done_cb. */
+static void
+on_applied(const struct prov_outcome *o, void *arg)
+{
+	struct prov_run *r = arg;
+
+	r->report.num_changed = o->num_changed;
+	r->report.applied = o->err == 0;
+	applied(r, o->err);
+}
+
 /* run_apply judges and applies what was fetched. */
 static void
 run_apply(struct prov_run *r)
@@ -217,18 +254,19 @@ run_apply(struct prov_run *r)
 	struct prov_report *p = &r->report;
 	struct prov_file fs[SET_FILES_MAX];
 	size_t n = set_files(r, fs), fetched = 0, k = 0;
-	char what[160];
 	int err;
 
 	for (size_t i = 0; i < p->num_files; i++)
 		fetched += r->files[i].have && !r->files[i].unchanged;
 	if (fetched == 0 && n == r->stored.n && !r->conf.dry) {
 		done_text(r, 0, n);
+		run_finish(r);
 		return;
 	}
 	err = prov_stage(r->conf.store, fs, n, &p->problems);
 	if (err != 0) {
 		report_refused(p, err);
+		run_finish(r);
 		return;
 	}
 	for (size_t i = 0; i < p->num_files; i++)
@@ -236,18 +274,11 @@ run_apply(struct prov_run *r)
 			p->files[i].settings = store_staged(r->conf.store, k++);
 	if (r->conf.dry) {
 		prov_unstage(r->conf.store);
-	} else if ((err = prov_apply(r->conf.store, &p->num_changed)) != 0) {
-		prov_unstage(r->conf.store);
-		snprintf(what, sizeof(what),
-		    "the new settings could not be written to disk (%s)",
-		    err_str(err));
-		report_fail(p, err, "store.write", what,
-		    "check the space and the rights of the state directory");
+		applied(r, 0);
 		return;
-	} else {
-		p->applied = true;
 	}
-	done_text(r, fetched, n - fetched);
+	if ((err = prov_apply_start(r->conf.store, on_applied, r)) != 0)
+		applied(r, err);
 }
 
 /* run_end comes after the last file. */
@@ -261,9 +292,10 @@ run_end(struct prov_run *r)
 		have += r->files[i].have;
 	if (have == 0)
 		report_status(&r->report, r->base.host, "every file", &none);
+	if (have == 0)
+		run_finish(r);
 	else
 		run_apply(r);
-	run_finish(r);
 }
 
 /* file_next goes on with the next file. */

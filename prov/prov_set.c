@@ -177,34 +177,34 @@ set_load(const struct prov_store *s, struct set *out)
 /* prev_keep makes the set in force the previous one, without a moment in
  * which there is none. */
 static int
-prev_keep(const struct prov_store *s, const struct buf *now)
+prev_keep(const char *state_dir, const struct buf *now, int *unsynced)
 {
 	char path[512], prev[512], tmp[512];
 	int err;
 
-	if ((err = store_path(s, set_name, path, sizeof(path))) != 0 ||
-	    (err = store_path(s, prev_name, prev, sizeof(prev))) != 0 ||
-	    (err = store_path(s, link_name, tmp, sizeof(tmp))) != 0)
+	if ((err = path_join(path, sizeof(path), state_dir, set_name)) != 0 ||
+	    (err = path_join(prev, sizeof(prev), state_dir, prev_name)) != 0 ||
+	    (err = path_join(tmp, sizeof(tmp), state_dir, link_name)) != 0)
 		return err;
 	if (unlink(tmp) != 0 && errno != ENOENT)
 		return errno;
 	/* A folder without hard links (vfat) gets a copy. */
 	if (link(path, tmp) != 0)
-		return file_write(prev, now->p, now->n, 0600);
+		return file_write_quiet(prev, now->p, now->n, 0600, unsynced);
 	if (rename(tmp, prev) != 0)
 		return errno;
 	return 0;
 }
 
 int
-set_commit(const struct prov_store *s, const struct buf *blob)
+set_commit(const char *state_dir, const struct buf *blob, int *unsynced)
 {
 	struct set now = { 0 };
 	char path[512], dir[512];
 	int err;
 
-	if ((err = store_path(s, set_name, path, sizeof(path))) != 0)
-		return err == ENOENT ? 0 : err; /* nothing is kept */
+	if ((err = path_join(path, sizeof(path), state_dir, set_name)) != 0)
+		return err;
 	err = set_read(path, &now);
 	if (err == ENOMEM)
 		return err;
@@ -215,11 +215,11 @@ set_commit(const struct prov_store *s, const struct buf *blob)
 	}
 	/* A damaged set must not take the place of a good previous one. */
 	if (err == 0)
-		err = prev_keep(s, &now.blob);
-	else if ((err = store_path(s, "prov", dir, sizeof(dir))) == 0)
+		err = prev_keep(state_dir, &now.blob, unsynced);
+	else if ((err = path_join(dir, sizeof(dir), state_dir, "prov")) == 0)
 		err = file_mkdirs(dir, 0700);
 	if (err == 0)
-		err = file_write(path, blob->p, blob->n, 0600);
+		err = file_write_quiet(path, blob->p, blob->n, 0600, unsynced);
 	set_clear(&now);
 	return err;
 }

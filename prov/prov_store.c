@@ -14,7 +14,7 @@
 #include "internal.h"
 
 static const char settings_file[] = "settings.conf";
-static const char factory_last[] = "prov/factory.last";
+const char factory_last[] = "prov/factory.last";
 
 const char *
 prov_layer_name(enum prov_layer l)
@@ -254,53 +254,79 @@ read_local(struct prov_store *s, enum prov_layer l, const char *path,
 	return err;
 }
 
-/* keep_factory copies a factory file that was good, if it is a new one. */
+/* factory_read reads a factory file that was good into `copy`; `*fresh` tells
+ * whether it is another one than was kept. */
 static int
-keep_factory(struct prov_store *s)
+factory_read(const struct prov_store *s, struct buf *copy, bool *fresh)
 {
 	char path[512];
-	struct buf now, last;
+	struct buf last;
 	int err;
 
+	*fresh = false;
 	if (store_path(s, factory_last, path, sizeof(path)) != 0)
 		return 0;
-	buf_init_secret(&now, CONF_SIZE_MAX + 1);
+	buf_init_secret(copy, CONF_SIZE_MAX + 1);
 	buf_init_secret(&last, CONF_SIZE_MAX + 1);
-	err = file_read(s->factory_file, &now);
-	if (err == 0)
+	err = file_read(s->factory_file, copy);
+	if (err == 0) {
 		err = file_read(path, &last);
-	if (err != ENOMEM &&
-	    (err != 0 || last.n != now.n ||
-		memcmp(buf_str(&last), buf_str(&now), now.n) != 0))
-		err = file_write(path, buf_str(&now), now.n, 0600);
-	/* A read-only state folder costs the copy, not the start. */
-	if (err != 0 && err != ENOMEM)
-		log_warn(LOGC_PROV, 0, "no copy of the factory file kept: %s",
-		    err_str(err));
-	buf_clear(&now);
+		*fresh = err != 0 || last.n != copy->n ||
+		    memcmp(buf_str(&last), buf_str(copy), copy->n) != 0;
+	}
 	buf_clear(&last);
 	return err == ENOMEM ? err : 0;
 }
 
-/* load_factory reads bellbird.conf, or its last good copy if it is bad. */
+/* factory_keep copies a factory file that was good, if it is a new one. */
 static int
-load_factory(struct prov_store *s, struct layer *out, bool fall_back,
+factory_keep(const struct prov_store *s)
+{
+	char path[512];
+	struct buf copy = { 0 };
+	bool fresh;
+	int err;
+
+	if ((err = factory_read(s, &copy, &fresh)) == 0 && fresh) {
+		if (store_path(s, factory_last, path, sizeof(path)) == 0)
+			err = file_write(path, buf_str(&copy), copy.n, 0600);
+		/* A read-only state folder costs the copy, not the start. */
+		if (err != 0)
+			log_warn(LOGC_PROV, 0,
+			    "no copy of the factory file kept: %s",
+			    err_str(err));
+		err = 0;
+	}
+	buf_clear(&copy);
+	return err;
+}
+
+/* load_factory reads bellbird.conf, or its last good copy if it is bad and
+ * `good` is NULL; else it tells whether there was a good file. */
+static int
+load_factory(struct prov_store *s, struct layer *out, bool *good,
     struct prov_problems *problems)
 {
 	char path[512];
 	int err;
 
+	if (good != NULL)
+		*good = false;
+
 	if (s->factory_file == NULL)
 		return 0;
 	err = read_local(s, PROV_FACTORY, s->factory_file, out, problems);
+	if (err == 0 && good == NULL)
+		return factory_keep(s);
 	if (err == 0)
-		return keep_factory(s);
-	if (err == ENOMEM)
+		*good = true;
+	if (err == 0 || err == ENOMEM)
 		return err;
 	layer_clear(out);
 	if (err == ENOENT)
 		return 0;
-	if (!fall_back || store_path(s, factory_last, path, sizeof(path)) != 0)
+	if (good != NULL ||
+	    store_path(s, factory_last, path, sizeof(path)) != 0)
 		return E_PROV_CONF;
 	err = read_local(s, PROV_FACTORY, path, out, problems);
 	if (err != 0) {
@@ -425,7 +451,7 @@ store_load(struct prov_store *s, struct prov_problems *problems)
 	if (store_path(s, "prov", dir, sizeof(dir)) == 0)
 		ignore_err(file_mkdirs(dir, 0700),
 		    "a tool may only look; a write will tell");
-	if ((err = load_factory(s, &s->layers[PROV_FACTORY], true, problems)) !=
+	if ((err = load_factory(s, &s->layers[PROV_FACTORY], NULL, problems)) !=
 		0 ||
 	    (err = load_set(s, problems)) != 0 ||
 	    (err = load_local(
@@ -448,6 +474,8 @@ prov_store_open(struct prov_store **out, const struct prov_store_conf *conf,
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return ENOMEM;
 	s->loop = conf->loop;
+	s->worker = conf->worker;
+	STAILQ_INIT(&s->ops);
 	mac_take(s, conf->mac);
 	if ((err = strdup_to(&s->factory_file, conf->factory_file)) == 0 &&
 	    (err = strdup_to(&s->state_dir, conf->state_dir)) == 0)
@@ -466,6 +494,7 @@ prov_store_free(struct prov_store *s)
 {
 	if (s == NULL)
 		return;
+	ops_clear(s);
 	change_stop(s);
 	prov_unstage(s);
 	for (int l = 0; l < PROV_LAYERS; l++)
@@ -482,7 +511,8 @@ prov_store_set_mac(struct prov_store *s, const char *mac)
 	struct change c;
 	int err;
 
-	if ((err = change_begin(s, &c, NULL, 0)) != 0) {
+	err = STAILQ_EMPTY(&s->ops) ? change_begin(s, &c, NULL, 0) : EBUSY;
+	if (err != 0) {
 		log_err(LOGC_PROV, 0, "$MAC$ not updated: %s", err_str(err));
 		return;
 	}
@@ -495,35 +525,56 @@ prov_store_set_mac(struct prov_store *s, const char *mac)
 }
 
 int
-prov_reload(struct prov_store *s, struct prov_problems *problems)
+reload_begin(struct op *o)
 {
-	struct prov_problems none = { 0 }, *pr = problems ? problems : &none;
-	struct layer more[2] = { { 0 }, { 0 } };
-	struct change c;
-	bool bad;
+	struct prov_store *s = o->s;
+	bool bad, good, fresh = false;
 	int err;
 
 	/* What is in force is better than the last good copy of a file. */
-	if ((err = load_factory(s, &more[0], false, pr)) != 0 ||
-	    (err = load_local(s, &more[1], &bad, pr)) != 0)
-		goto out;
-	if (bad) {
-		err = E_PROV_CONF;
-		goto out;
+	if ((err = load_factory(
+		 s, &o->next[PROV_FACTORY], &good, &o->problems)) != 0 ||
+	    (err = load_local(s, &o->next[PROV_LOCAL], &bad, &o->problems)) !=
+		0)
+		return err;
+	if (bad)
+		return E_PROV_CONF;
+	o->takes[PROV_FACTORY] = o->takes[PROV_LOCAL] = true;
+	if (good && (err = factory_read(s, &o->job.text, &fresh)) != 0)
+		return err;
+	if (fresh)
+		o->job.what = JOB_FACTORY;
+	return 0;
+}
+
+int
+prov_reload(struct prov_store *s, struct prov_problems *problems)
+{
+	struct op *o;
+	int err;
+
+	if ((err = op_new(&o, s, OP_RELOAD)) != 0)
+		return err;
+	err = op_run(o);
+	if (problems != NULL) {
+		prov_problems_clear(problems);
+		*problems = o->problems;
+		memset(&o->problems, 0, sizeof(o->problems));
 	}
-	if ((err = change_begin(s, &c, more, 2)) != 0)
-		goto out;
-	layer_clear(&s->layers[PROV_FACTORY]);
-	layer_clear(&s->layers[PROV_LOCAL]);
-	s->layers[PROV_FACTORY] = more[0];
-	s->layers[PROV_LOCAL] = more[1];
-	memset(more, 0, sizeof(more));
-	s->local_bad = false;
-	change_end(s, &c);
-out:
-	layer_clear(&more[0]);
-	layer_clear(&more[1]);
-	prov_problems_clear(&none);
+	op_free(o);
+	return err;
+}
+
+int
+prov_reload_start(struct prov_store *s, prov_done_cb *cb, void *arg)
+{
+	struct op *o;
+	int err;
+
+	if ((err = op_new(&o, s, OP_RELOAD)) != 0)
+		return err;
+	if ((err = op_start(o, cb, arg)) != 0)
+		op_free(o);
 	return err;
 }
 

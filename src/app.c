@@ -147,21 +147,33 @@ on_change(
 	app_apply(a, scopes);
 }
 
+/* prov_done_cb of a HUP. */
+static void
+on_reloaded(const struct prov_outcome *o, void *arg)
+{
+	struct app *a = arg;
+
+	if (o->err == ECANCELED)
+		return; /* the endpoint ends */
+	a->conf_refused = o->err != 0;
+	if (a->conf_refused)
+		log_err(LOGC_APP, 0,
+		    "the settings could not be reloaded, the old ones stay");
+	app_log_problems(o->problems);
+	tls_env_reload(a->tls);
+}
+
 /* HUP: files that an operator may have edited are read again. */
 static void
 on_hup(void *arg)
 {
 	struct app *a = arg;
-	struct prov_problems problems = { 0 };
+	int err;
 
 	log_info(LOGC_APP, 0, "reloading settings, trust and identities");
-	a->conf_refused = prov_reload(a->store, &problems) != 0;
-	if (a->conf_refused)
-		log_err(LOGC_APP, 0,
-		    "the settings could not be reloaded, the old ones stay");
-	app_log_problems(&problems);
-	prov_problems_clear(&problems);
-	tls_env_reload(a->tls);
+	if ((err = prov_reload_start(a->store, on_reloaded, a)) != 0)
+		log_err(LOGC_APP, 0, "the settings are not reloaded: %s",
+		    err_str(err));
 }
 
 void
@@ -360,8 +372,8 @@ app_clear(struct app *a)
 	ctl_server_free(a->ctl);
 	dns_free(a->dns);
 	tls_env_free(a->tls);
+	worker_free(a->worker); /* first: it may be writing settings */
 	prov_store_free(a->store);
-	worker_free(a->worker);
 	media_exit(); /* finishes what the worker did not get to */
 	loop_free(a->loop);
 	jv_free(a->restart_keys);
@@ -410,8 +422,7 @@ run(struct app *a, const struct jv *args)
 {
 	int err, code;
 
-	code = app_open_store(
-	    &a->store, &a->paths, a->loop, args, &a->conf_refused);
+	code = app_open_store(&a->store, &a->paths, a, args, &a->conf_refused);
 	if (code != CTL_OK)
 		return code;
 	app_set_level(a);

@@ -65,11 +65,15 @@ set_one(struct prov_store *s, const char *text, bool from_file)
 }
 
 int
-app_open_store(struct prov_store **out, struct paths *p, struct loop *l,
+app_open_store(struct prov_store **out, struct paths *p, const struct app *a,
     const struct jv *args, bool *refused)
 {
 	struct prov_problems problems = { 0 };
-	struct prov_store_conf c = { .loop = l, .factory_file = p->conf };
+	struct prov_store_conf c = {
+		.loop = a != NULL ? a->loop : NULL,
+		.worker = a != NULL ? a->worker : NULL,
+		.factory_file = p->conf,
+	};
 	const struct jv *sets = jv_get(args, "set");
 	struct prov_store *s = NULL;
 	int err, code = CTL_OK;

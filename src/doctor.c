@@ -492,7 +492,7 @@ open_all(struct doctor *d, const struct jv *args)
 		err = loop_new(&a->loop);
 	if (err != 0)
 		return ctl_error(json, CTL_FAIL, err_str(err), NULL);
-	code = app_open_store(&a->store, &a->paths, a->loop, args, NULL);
+	code = app_open_store(&a->store, &a->paths, a, args, NULL);
 	if (code != CTL_OK)
 		return code;
 	wallclock_load(a);

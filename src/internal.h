@@ -110,8 +110,8 @@ void app_log_problems(const struct prov_problems *problems);
 /* app_open_store opens the settings of `p` and lays the -o settings of `args`
  * over them; prints what is wrong to stderr.  `refused` (or NULL) tells that
  * the last good copy of p->conf is used.  Returns an exit code. */
-int app_open_store(struct prov_store **out, struct paths *p, struct loop *l,
-    const struct jv *args, bool *refused);
+int app_open_store(struct prov_store **out, struct paths *p,
+    const struct app *a, const struct jv *args, bool *refused);
 
 /* app_open_tls makes a->tls of the folders in a->paths; app_clear takes down
  * whatever of `a` is there, top-down. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* The commands of the control socket, one function each. */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -170,14 +171,83 @@ on_get(struct ctl_req *r, const struct jv *args, void *arg)
 	ctl_reply(r, o);
 }
 
+/* A command that waits for the disk. */
+struct waiter {
+	struct ctl_req *req; /* NULL: its client went away */
+	struct app *a;
+	char key[128];
+	bool set, restart;
+};
+
+/* The client of a waiting command went away: what it asked for is done. */
+static void
+on_gone(struct ctl_req *r, void *arg)
+{
+	struct waiter *w = arg;
+
+	(void)r;
+	w->req = NULL;
+}
+
+static struct waiter *
+waiter_new(struct ctl_req *r, struct app *a)
+{
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return NULL;
+	w->req = r;
+	w->a = a;
+	ctl_req_on_gone(r, on_gone, w);
+	return w;
+}
+
+/* Says why, and ends the wait. */
+static void
+waiter_fail(struct waiter *w, int err, const char *why)
+{
+	enum ctl_exit code = CTL_FAIL;
+
+	if (err == ENOENT || err == E_PROV_CONF)
+		code = CTL_CONFIG;
+	if (w->req != NULL)
+		ctl_fail(
+		    w->req, code, why[0] != '\0' ? why : err_str(err), NULL);
+	free(w);
+}
+
+/* prov_done_cb: the setting is on disk and in force, or neither. */
+static void
+on_changed(const struct prov_outcome *out, void *arg)
+{
+	struct waiter *w = arg;
+	struct jv *o;
+
+	if (out->err != 0) {
+		waiter_fail(w, out->err, out->why);
+		return;
+	}
+	if (w->req != NULL) {
+		o = one("key", w->key);
+		if (w->set)
+			jv_set_bool(o, "set", true);
+		if (w->restart)
+			jv_set_str(o, "counts", "after a restart");
+		ctl_reply(w->req, o);
+	}
+	free(w);
+}
+
 /* set and unset of the local layer. */
 static void
 change(struct ctl_req *r, const struct jv *args, struct app *a, bool set)
 {
 	const char *key = need_key(r, args);
 	const char *value = jv_get_str(args, "value");
+	struct prov_set_conf c = { .key = key, .cb = on_changed };
 	const struct prov_key *k;
 	char why[WHY_SIZE] = "";
+	struct waiter *w;
 	struct jv *o;
 	int err;
 
@@ -204,23 +274,20 @@ change(struct ctl_req *r, const struct jv *args, struct app *a, bool set)
 		ctl_fail(r, CTL_USAGE, "the value is missing", NULL);
 		return;
 	}
-	if (set)
-		err = prov_set(
-		    a->store, PROV_LOCAL, key, value, why, sizeof(why));
-	else
-		err = prov_unset(a->store, PROV_LOCAL, key);
-	if (err != 0) {
-		ctl_fail(r,
-		    err == ENOENT || err == E_PROV_CONF ? CTL_CONFIG : CTL_FAIL,
-		    why[0] != '\0' ? why : err_str(err), NULL);
+	c.value = set ? value : NULL;
+	if ((w = waiter_new(r, a)) == NULL) {
+		ctl_fail(r, CTL_FAIL, err_str(ENOMEM), NULL);
 		return;
 	}
-	o = one("key", key);
-	if (set)
-		jv_set_bool(o, "set", true);
-	if (k != NULL && (k->scope & PROV_S_RESTART) != 0)
-		jv_set_str(o, "counts", "after a restart");
-	ctl_reply(r, o);
+	c.arg = w;
+	w->set = set;
+	w->restart = k != NULL && (k->scope & PROV_S_RESTART) != 0;
+	if (str_copy(w->key, sizeof(w->key), key) != 0)
+		err = ENOENT;
+	else
+		err = prov_set_start(a->store, &c, why, sizeof(why));
+	if (err != 0)
+		waiter_fail(w, err, why);
 }
 
 static void
@@ -278,22 +345,38 @@ on_prov_status(struct ctl_req *r, const struct jv *args, void *arg)
 	ctl_reply(r, provision_json(a->provision));
 }
 
+/* prov_done_cb. */
+static void
+on_reloaded(const struct prov_outcome *out, void *arg)
+{
+	const struct prov_problems *pr = out->problems;
+	struct waiter *w = arg;
+
+	if (out->err != ECANCELED) /* else the endpoint ends */
+		tls_env_reload(w->a->tls);
+	if (out->err != 0) {
+		waiter_fail(w, out->err, pr->n != 0 ? pr->v[0].text : "");
+		return;
+	}
+	if (w->req != NULL)
+		ctl_reply(w->req, jv_obj());
+	free(w);
+}
+
 static void
 on_reload(struct ctl_req *r, const struct jv *args, void *arg)
 {
 	struct app *a = arg;
-	struct prov_problems problems = { 0 };
+	struct waiter *w = waiter_new(r, a);
 	int err;
 
 	(void)args;
-	err = prov_reload(a->store, &problems);
-	tls_env_reload(a->tls);
-	if (err == 0)
-		ctl_reply(r, jv_obj());
-	else
-		ctl_fail(r, CTL_CONFIG,
-		    problems.n != 0 ? problems.v[0].text : err_str(err), NULL);
-	prov_problems_clear(&problems);
+	if (w == NULL) {
+		ctl_fail(r, CTL_FAIL, err_str(ENOMEM), NULL);
+		return;
+	}
+	if ((err = prov_reload_start(a->store, on_reloaded, w)) != 0)
+		waiter_fail(w, err, "");
 }
 
 const struct ctl_cmd verbs_table[] = {

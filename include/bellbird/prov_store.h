@@ -8,6 +8,7 @@
 #include "bellbird/json.h"
 #include "bellbird/loop.h"
 #include "bellbird/prov_key.h"
+#include "bellbird/worker.h"
 
 /*
  * The settings: one value per key and layer; the highest layer that has the
@@ -28,6 +29,8 @@ const char *prov_layer_name(enum prov_layer l);
 struct prov_store;
 struct prov_store_conf {
 	struct loop *loop; /* for change events; NULL in command-line tools */
+	struct worker *worker; /* writes for prov_*_start(), else NULL; it must
+				  be freed before the store */
 	const char *factory_file; /* bellbird.conf; absence is no error */
 	const char *state_dir;    /* settings.conf, prov/; NULL: nothing kept */
 	const char *mac;          /* for $MAC$; may be NULL and set later */
@@ -41,6 +44,8 @@ struct prov_store_conf {
  */
 MUST_CHECK int prov_store_open(struct prov_store **out,
     const struct prov_store_conf *conf, struct prov_problems *problems);
+/* Changes that are not in force yet end with ECANCELED, each by its callback,
+ * which must not use the store; on disk is the old or the new. */
 void prov_store_free(struct prov_store *s);
 
 /* prov_store_set_mac: $MAC$ stands for `mac` from now on. */
@@ -68,6 +73,34 @@ MUST_CHECK int prov_set(struct prov_store *s, enum prov_layer l,
 MUST_CHECK int prov_unset(
     struct prov_store *s, enum prov_layer l, const char *key);
 
+/*
+ * The same without blocking the loop: composed now, written by the worker, in
+ * force and reported when that is done.  Several are done one after the other,
+ * EBUSY beyond 16.  What is known to fail at once is returned, and `cb` never
+ * runs then; else it runs once, from the loop.  While they are under way the
+ * functions that block return EBUSY.  prov_forget takes the callbacks with
+ * `arg` away; what was asked for happens all the same.
+ */
+struct prov_outcome {
+	int err;
+	const char *why; /* a sentence where a setting was not changed, or "" */
+	size_t num_changed;
+	const struct prov_problems *problems; /* of prov_reload_start() */
+};
+typedef void(prov_done_cb)(const struct prov_outcome *o, void *arg);
+struct prov_set_conf {
+	const char *key, *value; /* of the local layer; NULL: unset it */
+	prov_done_cb *cb;
+	void *arg;
+};
+MUST_CHECK int prov_set_start(struct prov_store *s,
+    const struct prov_set_conf *c, char *why, size_t why_size);
+MUST_CHECK int prov_apply_start(
+    struct prov_store *s, prov_done_cb *cb, void *arg);
+MUST_CHECK int prov_reload_start(
+    struct prov_store *s, prov_done_cb *cb, void *arg);
+void prov_forget(struct prov_store *s, const void *arg);
+
 /* prov_on_change registers the one observer; it runs from the loop with the
  * list of keys whose effective value changed and the union of their scopes. */
 typedef void(prov_change_cb)(
@@ -91,7 +124,8 @@ MUST_CHECK int prov_export(
  * E_PROV_NOT_CONF or E_LIMIT if one of them must be refused: nothing is kept
  * then.  prov_apply makes the pending
  * set the settings in force and on disk (one atomic rename commits the set),
- * then reports changes.  A cut anywhere leaves the old or the new set.
+ * then reports changes; the pending set is used up either way.  A cut anywhere
+ * leaves the old or the new set.
  */
 struct prov_file {
 	enum prov_layer layer;

@@ -51,6 +51,7 @@ struct conn {
 /* Server, store and loop of a test. */
 struct world {
 	struct loop *loop;
+	struct worker *worker;
 	struct dns *dns;
 	struct prov_store *store;
 	struct prov_run *run;
@@ -229,6 +230,7 @@ set_up(void **state)
 	snprintf(w.dir, sizeof(w.dir), "/tmp/bb_fetch.XXXXXX");
 	assert_non_null(mkdtemp(w.dir));
 	assert_int_equal(loop_new(&w.loop), 0);
+	assert_int_equal(worker_new(&w.worker, w.loop), 0);
 	assert_int_equal(dns_new(&w.dns, w.loop, NULL), 0);
 	w.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(bind(w.fd, (struct sockaddr *)&in, n), 0);
@@ -237,6 +239,8 @@ set_up(void **state)
 	w.port = ntohs(in.sin_port);
 	assert_int_equal(
 	    io_start(&w.io, w.loop, w.fd, IO_READ, on_accept, NULL), 0);
+	c.loop = w.loop;
+	c.worker = w.worker;
 	c.state_dir = w.dir;
 	assert_int_equal(prov_store_open(&w.store, &c, NULL), 0);
 	snprintf(text, sizeof(text), "127.0.0.1:%u", w.port);
@@ -254,6 +258,7 @@ tear_down(void **state)
 
 	(void)state;
 	prov_run_stop(&w.run);
+	worker_free(w.worker);
 	prov_store_free(w.store);
 	timer_stop(&w.guard);
 	for (size_t i = 0; i < CONNS; i++)
