@@ -53,15 +53,17 @@ wallclock_now(const struct app *a)
 struct save {
 	char path[PATH_MAX];
 	char text[TEXT_MAX];
+	int unsynced;
 };
 
 /* worker_job. */
 static int
 save_job(void *arg)
 {
-	const struct save *s = arg;
+	struct save *s = arg;
 
-	return file_write(s->path, s->text, strlen(s->text), 0600);
+	return file_write_quiet(
+	    s->path, s->text, strlen(s->text), 0600, &s->unsynced);
 }
 
 /* worker_done. */
@@ -73,6 +75,7 @@ save_done(int err, void *arg)
 	if (err != 0)
 		log_warn(LOGC_APP, 0, "%s: the time is not kept: %s",
 		    esc(s->path), err_str(err));
+	file_log_unsynced(s->path, s->unsynced);
 	free(s);
 }
 
