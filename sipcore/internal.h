@@ -187,6 +187,7 @@ int64_t sip_msg_retry_us(const struct sip_msg *m, int64_t max_s);
 /* sip_token writes `n` hex digits of randomness and a NUL. */
 void sip_token(char *out, size_t n);
 void sip_branch(char out[static SIPC_BRANCH_LEN + 1]);
+const char *sip_via_proto(enum sip_transport t); /* "UDP", .. in Via */
 struct sip_rsp {
 	int code;
 	const char *reason;  /* NULL: the usual phrase */

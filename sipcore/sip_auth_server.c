@@ -205,17 +205,6 @@ sip_auth_check(struct sip_req *req, const char *realm, const char *user,
 	return err;
 }
 
-const char *
-sip_auth_user(const struct sip_req *req)
-{
-	static struct creds c;
-	const char *v = sip_msg_get(req->msg, SIPH_AUTHORIZATION, 0);
-
-	if (v == NULL || creds_read(&c, v) != 0)
-		return "";
-	return c.user;
-}
-
 int
 sip_auth_challenge(
     struct sip_req *req, const char *realm, unsigned int algs, bool stale)

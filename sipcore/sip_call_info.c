@@ -126,12 +126,6 @@ sip_call_offer(const struct sip_call *c)
 }
 
 bool
-sip_call_is_incoming(const struct sip_call *c)
-{
-	return c->incoming;
-}
-
-bool
 sip_call_is_secure(const struct sip_call *c)
 {
 	return c->dlg.secure || (c->w.flow != NULL && c->w.flow->t == SIPC_TLS);
@@ -154,14 +148,6 @@ sip_call_addrs(const struct sip_call *c, enum sip_transport *t,
 		return;
 	*local = f->local;
 	*remote = f->remote;
-}
-
-const struct tls_verdict *
-sip_call_verdict(const struct sip_call *c)
-{
-	return c->w.flow != NULL && c->w.flow->t == SIPC_TLS
-	    ? sip_flow_verdict(c->w.flow)
-	    : NULL;
 }
 
 const char *

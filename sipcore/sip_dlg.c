@@ -199,22 +199,21 @@ int
 sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
     const struct sip_dlg_req *q, struct buf *b)
 {
-	static const char *const protos[SIPC_TRANSPORTS] = { "UDP", "TCP",
-		"TLS" };
 	char via[ADDR_STR_MAX];
 	bool invite = strcmp(q->method, "INVITE") == 0;
 	bool target = invite || strcmp(q->method, "UPDATE") == 0;
 
 	sip_host_port(&q->flow->local, via);
-	ignore_err(buf_printf(b,
-		       "%s %s SIP/2.0\r\n"
-		       "Via: SIP/2.0/%s %s;branch=%s;rport\r\n"
-		       "Max-Forwards: 70\r\n%s"
-		       "From: %s\r\nTo: %s\r\nCall-ID: %s\r\n"
-		       "CSeq: %u %s\r\nUser-Agent: %s\r\n",
-		       q->method, d->target, protos[q->flow->t], via, q->branch,
-		       d->routes != NULL ? d->routes : "", d->local, d->remote,
-		       d->call_id, q->cseq, q->method, s->user_agent),
+	ignore_err(
+	    buf_printf(b,
+		"%s %s SIP/2.0\r\n"
+		"Via: SIP/2.0/%s %s;branch=%s;rport\r\n"
+		"Max-Forwards: 70\r\n%s"
+		"From: %s\r\nTo: %s\r\nCall-ID: %s\r\n"
+		"CSeq: %u %s\r\nUser-Agent: %s\r\n",
+		q->method, d->target, sip_via_proto(q->flow->t), via, q->branch,
+		d->routes != NULL ? d->routes : "", d->local, d->remote,
+		d->call_id, q->cseq, q->method, s->user_agent),
 	    "sticks in the buf");
 	if (target && d->contact != NULL)
 		ignore_err(buf_printf(b,

@@ -159,7 +159,7 @@ sip_hash(const struct sip_hkey *k, const struct slice *parts, size_t num_parts)
 	for (size_t i = 0; i < num_parts; i++) {
 		for (size_t j = 0; j < parts[i].n; j++)
 			mix_byte(&m, (uint8_t)parts[i].p[j]);
-		mix_byte(&m, 0); /* no part holds a NUL: it separates */
+		mix_byte(&m, 0); /* ends a text; addresses are of one length */
 	}
 	mix_word(&m, m.tail | (uint64_t)m.n << 56);
 	m.v2 ^= 0xff;

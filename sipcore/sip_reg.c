@@ -496,37 +496,6 @@ sip_reg_unregister(struct sip_reg *r)
 	loop_defer(r->s->conf.loop, &r->later, on_later, r);
 }
 
-/* Is the flow still on an address of ours? */
-static bool
-flow_fits(const struct sip_flow *f)
-{
-	struct addr now;
-
-	return addr_local_for(&f->remote, &now) == 0 &&
-	    addr_ip_eq(&now, &f->local);
-}
-
-void
-sip_reg_refresh(struct sip_reg *r)
-{
-	if (r->unregistering)
-		return;
-	if (r->state == SIP_REG_OK && r->w.flow != NULL &&
-	    flow_fits(r->w.flow)) {
-		if (r->txn == NULL)
-			ignore_err(timer_start(&r->timer, r->s->conf.loop, 0,
-				       on_timer, r),
-			    "the old timer stands then");
-		return;
-	}
-	sip_ctxn_stop(&r->txn);
-	sip_route_stop(&r->route);
-	timer_stop(&r->timer);
-	flow_drop(r);
-	memset(r->fails, 0, sizeof(r->fails));
-	loop_defer(r->s->conf.loop, &r->later, on_later, r);
-}
-
 int
 sip_reg_start(struct sip_reg **slot, struct sip_stack *s,
     const struct sip_reg_conf *conf, sip_reg_cb *cb, void *arg)

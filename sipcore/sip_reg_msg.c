@@ -75,8 +75,6 @@ static void on_response(struct sip_msg **rsp, int err, void *arg);
 static int
 register_write(struct sip_reg *r, struct buf *b, const char *branch)
 {
-	static const char *const protos[SIPC_TRANSPORTS] = { "UDP", "TCP",
-		"TLS" };
 	struct sip_cred cred = { r->auth_user, r->password };
 	unsigned int expires_s = r->unregistering ? 0 : r->expires_s;
 	char via[ADDR_STR_MAX], uri[SIPC_HOST_MAX + 16];
@@ -94,7 +92,7 @@ register_write(struct sip_reg *r, struct buf *b, const char *branch)
 		"CSeq: %u REGISTER\r\nUser-Agent: %s\r\n"
 		"Supported: path, outbound\r\n"
 		"Allow: " SIPC_ALLOW "\r\n",
-		uri, protos[r->w.flow->t], via, branch,
+		uri, sip_via_proto(r->w.flow->t), via, branch,
 		r->hop_route != NULL ? r->hop_route : "", r->from, r->tag,
 		r->from, r->call_id, ++r->cseq, r->s->user_agent),
 	    "sticks in the buf");

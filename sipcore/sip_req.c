@@ -224,38 +224,8 @@ sip_req_user(const struct sip_req *req, const char *which)
 	return u != NULL ? u->user : "";
 }
 
-const char *
-sip_req_host(const struct sip_req *req, const char *which)
-{
-	const struct sip_uri *u = uri_of(req, which);
-
-	return u != NULL ? u->host : "";
-}
-
-struct slice
-sip_req_body(const struct sip_req *req)
-{
-	return req->msg->body;
-}
-
-void
-sip_req_source(
-    const struct sip_req *req, enum sip_transport *t, struct addr *remote)
-{
-	*t = req->w.flow != NULL ? req->w.flow->t : SIPC_UDP;
-	*remote = req->from;
-}
-
 uint64_t
 sip_req_flow(const struct sip_req *req)
 {
 	return req->w.flow != NULL ? req->w.flow->id : 0;
-}
-
-const struct tls_verdict *
-sip_req_verdict(const struct sip_req *req)
-{
-	return req->w.flow != NULL && req->w.flow->t == SIPC_TLS
-	    ? sip_flow_verdict(req->w.flow)
-	    : NULL;
 }

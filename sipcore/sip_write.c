@@ -48,6 +48,15 @@ sip_branch(char out[static SIPC_BRANCH_LEN + 1])
 }
 
 const char *
+sip_via_proto(enum sip_transport t)
+{
+	static const char *const names[SIPC_TRANSPORTS] = { "UDP", "TCP",
+		"TLS" };
+
+	return names[t];
+}
+
+const char *
 sip_phrase(int code)
 {
 	static const struct {

@@ -25,8 +25,6 @@ MUST_CHECK int sip_auth_check(struct sip_req *req, const char *realm,
  */
 int sip_auth_challenge(
     struct sip_req *req, const char *realm, unsigned int algs, bool stale);
-/* sip_auth_user: the user name in the Authorization of `req`, "" if none. */
-const char *sip_auth_user(const struct sip_req *req);
 
 /*
  * The pure core (for tests with the vectors of RFC 7616 3.9): the response of

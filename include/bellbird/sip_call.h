@@ -95,13 +95,10 @@ const char *sip_call_remote_name(const struct sip_call *c); /* "" if none */
 const char *sip_call_local(const struct sip_call *c);       /* our URI */
 /* sip_call_offer: incoming, the SDP of the INVITE; empty: late offer. */
 struct slice sip_call_offer(const struct sip_call *c);
-bool sip_call_is_incoming(const struct sip_call *c);
 bool sip_call_is_secure(const struct sip_call *c); /* signalling on TLS */
 /* sip_call_addrs: where signalling runs; unset addresses if nowhere. */
 void sip_call_addrs(const struct sip_call *c, enum sip_transport *t,
     struct addr *local, struct addr *remote);
-/* sip_call_verdict: NULL on UDP, or when its connection is gone. */
-const struct tls_verdict *sip_call_verdict(const struct sip_call *c);
 /* sip_call_header: value of a header of the INVITE or of its 2xx, NULL if
  * absent; raw bytes of the peer: log them through esc() only. */
 const char *sip_call_header(const struct sip_call *c, const char *name);

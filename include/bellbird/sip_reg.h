@@ -72,9 +72,6 @@ void sip_reg_stop(struct sip_reg **slot);
 /* sip_reg_unregister sends Expires: 0 and reports SIP_REG_GONE when answered
  * or after 2 s; the caller then stops it. */
 void sip_reg_unregister(struct sip_reg *r);
-/* sip_reg_refresh registers again now (after a change of the network or on
- * demand). */
-void sip_reg_refresh(struct sip_reg *r);
 /* sip_reg_get_status fills `*out`; its verdict is borrowed until the loop
  * runs again. */
 void sip_reg_get_status(const struct sip_reg *r, struct sip_reg_status *out);

@@ -94,19 +94,12 @@ const char *sip_req_method(const struct sip_req *req);
  * form known) as text, or NULL. */
 const char *sip_req_header(
     const struct sip_req *req, const char *name, size_t i);
-/* user and host of Request-URI ("uri"), From or To ("from", "to"), the first
- * Contact ("contact"); "" where absent. */
+/* sip_req_user is that of the Request-URI ("uri"), From or To ("from", "to"),
+ * or the first Contact ("contact"); "" where absent. */
 const char *sip_req_user(const struct sip_req *req, const char *which);
-const char *sip_req_host(const struct sip_req *req, const char *which);
-struct slice sip_req_body(const struct sip_req *req);
-/* sip_req_source: by which transport and from where it came. */
-void sip_req_source(
-    const struct sip_req *req, enum sip_transport *t, struct addr *remote);
 /* sip_req_flow is the id of the connection (or UDP peer) it came by; calls can
  * be placed on it (sip_call_conf.flow) as long as it lives. */
 uint64_t sip_req_flow(const struct sip_req *req);
-/* sip_req_verdict: NULL on UDP, or when the connection is gone. */
-const struct tls_verdict *sip_req_verdict(const struct sip_req *req);
 /* sip_req_reply sends a response; `headers` are whole lines, each with CRLF,
  * or NULL.  A final one ends the life of `req`. */
 int sip_req_reply(struct sip_req *req, int code, const char *reason,
