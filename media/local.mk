@@ -2,7 +2,8 @@
 # Opus.  Below it: tls/, base/.
 noinst_LIBRARIES += %D%/libmedia.a
 noinst_HEADERS += include/bellbird/media_sess.h include/bellbird/media_wav.h \
-	%D%/internal.h tests/unit/test_media_peer.h
+	%D%/internal.h tests/unit/test_media_offer.h \
+	tests/unit/test_media_peer.h
 %C%_libmedia_a_CPPFLAGS = $(AM_CPPFLAGS) $(SRTP_CFLAGS) $(OPUS_CFLAGS) \
 	$(SPEEXDSP_CFLAGS) $(ALSA_CFLAGS)
 %C%_libmedia_a_SOURCES = \
@@ -38,7 +39,9 @@ MEDIA_TESTS = tests/unit/test_media_disk \
 	tests/unit/test_media_g711 \
 	tests/unit/test_media_jitter \
 	tests/unit/test_media_offer \
+	tests/unit/test_media_oom \
 	tests/unit/test_media_opus \
+	tests/unit/test_media_reoffer \
 	tests/unit/test_media_rtp \
 	tests/unit/test_media_sdp \
 	tests/unit/test_media_sess \
@@ -59,11 +62,18 @@ tests_unit_test_media_jitter_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 tests_unit_test_media_jitter_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_offer_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
-tests_unit_test_media_offer_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_media_offer_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
+tests_unit_test_media_oom_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
+tests_unit_test_media_oom_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
+tests_unit_test_media_oom_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_opus_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_opus_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
+tests_unit_test_media_reoffer_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
+tests_unit_test_media_reoffer_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
+tests_unit_test_media_reoffer_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_rtp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_rtp_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
@@ -72,7 +82,6 @@ tests_unit_test_media_sdp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 tests_unit_test_media_sdp_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_sess_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
-tests_unit_test_media_sess_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_media_sess_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_srtp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
