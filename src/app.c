@@ -373,6 +373,7 @@ app_clear(struct app *a)
 	dns_free(a->dns);
 	tls_env_free(a->tls);
 	worker_free(a->worker); /* first: it may be writing settings */
+	free(a->clock_save);    /* its done() did not run */
 	prov_store_free(a->store);
 	media_exit(); /* finishes what the worker did not get to */
 	loop_free(a->loop);

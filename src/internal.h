@@ -86,6 +86,7 @@ struct app {
 	bool stopping;
 	struct jv *restart_keys; /* changed, but count after a restart only */
 	bool conf_refused; /* bellbird.conf: the last good copy is in force */
+	void *clock_save;  /* owned: what the worker writes of the clock */
 	bool clock_confirmed; /* by the Date of a verified server */
 	bool reregister;      /* wanted as soon as no call is up */
 	bool log_given;       /* -D lies over log.level */

@@ -54,6 +54,7 @@ struct save {
 	char path[PATH_MAX];
 	char text[TEXT_MAX];
 	int unsynced;
+	struct app *app;
 };
 
 /* worker_job. */
@@ -76,6 +77,7 @@ save_done(int err, void *arg)
 		log_warn(LOGC_APP, 0, "%s: the time is not kept: %s",
 		    esc(s->path), err_str(err));
 	file_log_unsynced(s->path, s->unsynced);
+	s->app->clock_save = NULL;
 	free(s);
 }
 
@@ -86,7 +88,8 @@ save(struct app *a)
 	int64_t now = clock_wall_s();
 	struct save *s;
 
-	if (!wallclock_is_good(a) || now < clock_floor_s() + SAVE_S)
+	if (a->clock_save != NULL || !wallclock_is_good(a) ||
+	    now < clock_floor_s() + SAVE_S)
 		return;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
 		return; /* tomorrow */
@@ -97,6 +100,8 @@ save(struct app *a)
 		free(s);
 		return;
 	}
+	s->app = a;
+	a->clock_save = s;
 	clock_set_floor_s(now);
 }
 
@@ -155,16 +160,23 @@ static bool
 http_date(const char *text, int64_t *out)
 {
 	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	int d, y, hh, mm, ss, end = 0;
-	char mon[4] = "";
 	const char *at;
+	int64_t y, d, hh, mm, ss;
+	char mon[4];
 
-	if (sscanf(text, "%*3[A-Za-z], %2d %3[A-Za-z] %4d %2d:%2d:%2d GMT%n",
-		&d, mon, &y, &hh, &mm, &ss, &end) != 6 ||
-	    end == 0 || text[end] != '\0' || strlen(mon) != 3 ||
-	    (at = strstr(months, mon)) == NULL || (at - months) % 3 != 0)
+	/* Every field has its place. */
+	if (strlen(text) != 29 || strncmp(text + 3, ", ", 2) != 0 ||
+	    text[7] != ' ' || text[11] != ' ' || text[16] != ' ' ||
+	    text[19] != ':' || text[22] != ':' ||
+	    strcmp(text + 25, " GMT") != 0)
 		return false;
-	if (y < 1970 || d < 1 || d > 31 || hh > 23 || mm > 59 || ss > 60)
+	(void)snprintf(mon, sizeof(mon), "%.3s", text + 8);
+	if ((at = strstr(months, mon)) == NULL || (at - months) % 3 != 0 ||
+	    str_int((struct slice){ text + 5, 2 }, 1, 31, &d) != 0 ||
+	    str_int((struct slice){ text + 12, 4 }, 1970, 9999, &y) != 0 ||
+	    str_int((struct slice){ text + 17, 2 }, 0, 23, &hh) != 0 ||
+	    str_int((struct slice){ text + 20, 2 }, 0, 59, &mm) != 0 ||
+	    str_int((struct slice){ text + 23, 2 }, 0, 60, &ss) != 0)
 		return false;
 	*out = days_of(y, (at - months) / 3 + 1, d) * 86400 + hh * 3600 +
 	    mm * 60 + ss;
