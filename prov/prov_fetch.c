@@ -289,7 +289,8 @@ run_end(struct prov_run *r)
 	size_t have = 0;
 
 	for (size_t i = 0; i < r->report.num_files; i++)
-		have += r->files[i].have;
+		have += r->files[i].have &&
+		    r->report.files[i].state != PROV_FS_KEPT;
 	if (have == 0)
 		report_status(&r->report, r->base.host, "every file", &none);
 	if (have == 0)
@@ -326,7 +327,7 @@ take_body(struct prov_run *r, struct slice body, const char *etag,
 	f->bytes = body.n;
 	f->state = state;
 	x->have = true;
-	x->unchanged = state == PROV_FS_UNCHANGED;
+	x->unchanged = state != PROV_FS_FETCHED;
 	if (x->upper && state == PROV_FS_FETCHED)
 		log_warn(LOGC_PROV, 0,
 		    "%s was found with the MAC address in capitals only",
@@ -348,17 +349,42 @@ on_page(struct prov_run *r, const struct prov_http_result *h)
 	run_finish(r);
 }
 
+/* kept_of finds the copy of a file that this server once had. */
+static const struct set_item *
+kept_of(const struct prov_run *r)
+{
+	const struct set_item *it;
+
+	for (size_t i = 0; i < r->stored.n; i++) {
+		it = &r->stored.v[i];
+		/* Either case of the MAC address. */
+		if (strcmp(it->name, r->report.files[r->file].name) == 0 &&
+		    strcasecmp(it->url, r->files[r->file].url) == 0)
+			return it;
+	}
+	return NULL;
+}
+
 /* on_absent: this device has no such file; the other case is tried once. */
 static void
 on_absent(struct prov_run *r)
 {
 	struct fetch *x = &r->files[r->file];
+	const struct set_item *it;
 	bool letters = strpbrk(r->mac, "abcdef") != NULL;
 
 	if (!x->upper && letters &&
 	    strncmp(r->report.files[r->file].name, "algom", 5) == 0) {
 		x->upper = true;
 		file_start(r);
+		return;
+	}
+	/* A file that is only lost must not take the device off the air. */
+	if ((it = kept_of(r)) != NULL) {
+		prov_problems_add(&r->report.problems, it->name, 0, 0, false,
+		    "the server has this file no more: its last settings "
+		    "stay (an empty file takes them back)");
+		take_body(r, it->text, it->etag, PROV_FS_KEPT);
 		return;
 	}
 	r->report.files[r->file].state = PROV_FS_ABSENT;

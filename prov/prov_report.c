@@ -14,7 +14,7 @@ const char *
 prov_file_state_name(enum prov_file_state s)
 {
 	static const char *const names[] = { "not asked", "fetched",
-		"unchanged", "absent", "refused" };
+		"unchanged", "absent", "kept", "refused" };
 
 	return (size_t)s < sizeof(names) / sizeof(names[0]) ? names[s] : "?";
 }

@@ -14,6 +14,7 @@ enum prov_file_state {
 	PROV_FS_FETCHED,
 	PROV_FS_UNCHANGED,
 	PROV_FS_ABSENT /* 404 */,
+	PROV_FS_KEPT, /* 404, but the server once had it: that one counts */
 	PROV_FS_REFUSED
 };
 struct prov_file_report {

@@ -387,6 +387,41 @@ asks_below_the_configured_path_and_for_incremental_files(void **state)
 }
 
 static void
+a_file_that_is_gone_keeps_its_settings(void **state)
+{
+	static const struct route first[] = {
+		{ .path = MODEL, .answer = OK("16", "sip.proxy = one\n") },
+		{ .path = OWN, .answer = OK("17", "sip.u1.user = 17\n") },
+		{ 0 },
+	};
+	static const struct route gone[] = {
+		{ .path = OWN, .answer = OK("17", "sip.u1.user = 18\n") },
+		{ 0 },
+	};
+	static const struct route emptied[] = {
+		{ .path = MODEL, .answer = OK("1", "\n") },
+		{ .path = OWN, .answer = OK("17", "sip.u1.user = 18\n") },
+		{ 0 },
+	};
+	static const struct route none[] = { { 0 } };
+
+	(void)state;
+	run(first, false);
+	run(gone, false);
+	assert_int_equal(w.report.err, 0);
+	assert_int_equal(w.report.files[0].state, PROV_FS_KEPT);
+	assert_int_equal(w.report.problems.n, 1);
+	assert_string_equal(prov_get(w.store, "sip.proxy"), "one");
+	assert_string_equal(prov_get(w.store, "sip.u1.user"), "18");
+	run(emptied, false);
+	assert_string_equal(prov_get(w.store, "sip.proxy"), "");
+	/* A server that has nothing at all is a fault, as before. */
+	run(none, false);
+	assert_string_equal(w.report.class, "http.404");
+	assert_string_equal(prov_get(w.store, "sip.u1.user"), "18");
+}
+
+static void
 an_unchanged_set_is_not_transferred(void **state)
 {
 	static const struct route first[] = {
@@ -888,6 +923,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(fetches_and_applies_all_files),
 		T(asks_below_the_configured_path_and_for_incremental_files),
+		T(a_file_that_is_gone_keeps_its_settings),
 		T(an_unchanged_set_is_not_transferred),
 		T(failures_leave_the_settings),
 		T(a_refusal_is_logged_once),
