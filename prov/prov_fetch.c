@@ -383,7 +383,7 @@ on_absent(struct prov_run *r)
 	if ((it = kept_of(r)) != NULL) {
 		prov_problems_add(&r->report.problems, it->name, 0, 0, false,
 		    "the server has this file no more: its last settings "
-		    "stay (an empty file takes them back)");
+		    "stay until another takes its place");
 		take_body(r, it->text, it->etag, PROV_FS_KEPT);
 		return;
 	}

@@ -398,8 +398,8 @@ a_file_that_is_gone_keeps_its_settings(void **state)
 		{ .path = OWN, .answer = OK("17", "sip.u1.user = 18\n") },
 		{ 0 },
 	};
-	static const struct route emptied[] = {
-		{ .path = MODEL, .answer = OK("1", "\n") },
+	static const struct route replaced[] = {
+		{ .path = MODEL, .answer = OK("13", "call.max = 9\n") },
 		{ .path = OWN, .answer = OK("17", "sip.u1.user = 18\n") },
 		{ 0 },
 	};
@@ -413,7 +413,7 @@ a_file_that_is_gone_keeps_its_settings(void **state)
 	assert_int_equal(w.report.problems.n, 1);
 	assert_string_equal(prov_get(w.store, "sip.proxy"), "one");
 	assert_string_equal(prov_get(w.store, "sip.u1.user"), "18");
-	run(emptied, false);
+	run(replaced, false);
 	assert_string_equal(prov_get(w.store, "sip.proxy"), "");
 	/* A server that has nothing at all is a fault, as before. */
 	run(none, false);
