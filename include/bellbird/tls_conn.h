@@ -146,6 +146,7 @@ uint64_t tls_conn_id(const struct tls_conn *c);
  * (RFC 8446 6.1): tls_conn_shutdown() from evhttp's close callback, and before
  * evhttp_connection_free() of a client, which does not call that.  It sends
  * close_notify at once, nothing if an answer was cut, and closes nothing.
+ * tls_bev_conn() needs the environment still there.
  */
 struct bufferevent;
 MUST_CHECK int tls_bev_client(struct bufferevent **out, struct tls_env *e,
