@@ -101,8 +101,11 @@ conn_close(struct prov_http *h)
 		return;
 	/* libevent frees the stream a turn later: it must not tell us then. */
 	c = h->secure ? tls_bev_conn(h->tls, h->stream) : NULL;
-	if (c != NULL)
+	if (c != NULL) {
 		tls_conn_set_cb(c, NULL, NULL);
+		tls_conn_shutdown(c);
+	}
+	evhttp_connection_set_closecb(h->conn, NULL, NULL);
 	evhttp_connection_free(h->conn);
 	h->conn = NULL;
 	h->stream = NULL;
@@ -410,6 +413,19 @@ nodelay(int fd)
 		    "it is slower without");
 }
 
+/* on_close says good-bye (RFC 8446 6.1) before evhttp closes the socket. */
+static void
+on_close(struct evhttp_connection *conn, void *arg)
+{
+	struct prov_http *h = arg;
+	struct tls_conn *c =
+	    h->stream != NULL ? tls_bev_conn(h->tls, h->stream) : NULL;
+
+	(void)conn;
+	if (c != NULL)
+		tls_conn_shutdown(c);
+}
+
 /* conn_open makes connection and request; what fails later is called back. */
 static int
 conn_open(struct prov_http *h)
@@ -428,6 +444,8 @@ conn_open(struct prov_http *h)
 		h->stream = NULL;
 		return ENOMEM;
 	}
+	if (h->secure)
+		evhttp_connection_set_closecb(h->conn, on_close, h);
 	evhttp_connection_set_retries(h->conn, 0);
 	evhttp_connection_set_max_headers_size(h->conn, HEADERS_MAX);
 	evhttp_connection_set_max_body_size(h->conn, (ev_ssize_t)h->max_body);

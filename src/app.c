@@ -201,6 +201,13 @@ on_verdict(const struct tls_verdict *v, void *arg)
 	app_event(a, "tls.verdict", tls_verdict_json(v));
 }
 
+/* tls_clock_cb: a peer is judged by what is known of the time then. */
+static void
+on_clock(struct tls_clock *out, void *arg)
+{
+	*out = wallclock_now(arg);
+}
+
 /* log_sink_fn: warnings and errors are events too. */
 static void
 on_log(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
@@ -245,6 +252,7 @@ app_open_tls(struct app *a)
 	if ((err = tls_env_new(&a->tls, a->loop, &c)) != 0)
 		return err;
 	tls_env_on_verdict(a->tls, on_verdict, a);
+	tls_env_on_clock(a->tls, on_clock, a);
 	return 0;
 }
 
