@@ -1,7 +1,8 @@
 # tests/: what the folders' unit tests share, and the rules as programs.
 # Real peers are driven by tests/peer/run.py from ./check (docs/TESTING.md).
 check_LIBRARIES += %D%/lib/libtest.a
-%C%_lib_libtest_a_SOURCES = %D%/lib/oom.c %D%/lib/oom.h
+%C%_lib_libtest_a_SOURCES = %D%/lib/oom.c %D%/lib/oom.h \
+	%D%/lib/turn.h
 %C%_lib_libtest_a_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib
 TEST_LIBS = tests/lib/libtest.a $(CMOCKA_LIBS)

@@ -15,11 +15,7 @@
 #include "bellbird/buf.h"
 #include "bellbird/json.h"
 #include "bellbird/loop.h"
-
-/* A test that hangs fails instead; nothing here takes a tenth of it. */
-#define GUARD_US INT64_C(10000000)
-/* Long enough for the kernel to report what is ready already. */
-#define ROUND_US INT64_C(1000)
+#include "turn.h"
 
 struct peer {
 	struct loop *l;
@@ -87,43 +83,6 @@ peer_send(struct peer *p, const char *text)
 {
 	assert_int_equal(send(p->fd, text, strlen(text), MSG_NOSIGNAL),
 	    (ssize_t)strlen(text));
-}
-
-static inline void
-guard_cb(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing came within the time of the guard");
-}
-
-/* Runs the loop until it is stopped by somebody. */
-static inline void
-run_some(struct loop *l)
-{
-	struct timer guard = { 0 };
-
-	assert_int_equal(timer_start(&guard, l, GUARD_US, guard_cb, NULL), 0);
-	assert_int_equal(loop_run(l), 0);
-	timer_stop(&guard);
-}
-
-static inline void
-stop_cb(void *arg)
-{
-	loop_stop(arg);
-}
-
-/* Runs the loop for a few rounds: all that is due now gets done. */
-static inline void
-run_rounds(struct loop *l, int n)
-{
-	struct timer t = { 0 };
-
-	while (n-- > 0) {
-		assert_int_equal(timer_start(&t, l, ROUND_US, stop_cb, l), 0);
-		assert_int_equal(loop_run(l), 0);
-	}
-	timer_stop(&t);
 }
 
 /* The next line as an object; NULL at the end of the connection. */

@@ -13,46 +13,7 @@
 #include "bellbird/buf.h"
 #include "bellbird/loop.h"
 #include "bellbird/web_server.h"
-
-/* A test that hangs fails instead; nothing here takes a tenth of it. */
-#define GUARD_US INT64_C(10000000)
-
-static inline void
-guard_cb(void *arg)
-{
-	(void)arg;
-	fail_msg("nothing came within the time of the guard");
-}
-
-/* Runs the loop until it is stopped by somebody. */
-static inline void
-run_some(struct loop *l)
-{
-	struct timer guard = { 0 };
-
-	assert_int_equal(timer_start(&guard, l, GUARD_US, guard_cb, NULL), 0);
-	assert_int_equal(loop_run(l), 0);
-	timer_stop(&guard);
-}
-
-static inline void
-stop_cb(void *arg)
-{
-	loop_stop(arg);
-}
-
-/* Runs the loop for some milliseconds of its own time. */
-static inline void
-run_rounds(struct loop *l, int n)
-{
-	struct timer t = { 0 };
-
-	while (n-- > 0) {
-		assert_int_equal(timer_start(&t, l, 1000, stop_cb, l), 0);
-		assert_int_equal(loop_run(l), 0);
-	}
-	timer_stop(&t);
-}
+#include "turn.h"
 
 /* "path|query|header|body|cn" of the request. */
 static inline void
