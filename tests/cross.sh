@@ -6,7 +6,12 @@
 set -u
 cd "$(dirname "$0")/.."
 . tests/packages.sh
-passed=0 failed=0
+passed=0 failed=0 skipped=0
+# What qemu-user itself does otherwise: it receives descriptors beyond the room
+# for them, and has no multicast on 32-bit guests.
+emulator="descriptors_reach_their_command_and_the_rest_is_closed
+ multicast_groups_share_a_port"
+emulator=$(echo $emulator)
 
 need_packages build check || exit 1
 missing=
@@ -60,16 +65,36 @@ cross() {
 			for t in tests/unit/test_*; do
 				[ -x "$t" ] && [ ! -d "$t" ] || continue
 				echo "== $t"
-				$qemu -L "$root" "$t" || echo "FAILED $t"
+				# Its statx() forgets -L, and the loader then
+				# gives up the folder of the run path.
+				$qemu -E LD_LIBRARY_PATH="$root/usr/lib/$host/android" \
+					-L "$root" "$t" || echo "FAILED $t"
 			done
 	) >"$dir/build.log" 2>&1 || {
 		tail -n 40 "$dir/build.log"
 		return 1
 	}
-	if grep '^FAILED' "$dir/build.log"; then
-		return 1
-	fi
-	grep -c '^== tests' "$dir/build.log"
+	grep -q '^== tests' "$dir/build.log" || return 1
+	# A program fails by tests that fail; one that fails without is broken.
+	failed_tests=$(sed -n 's/^\[  FAILED  \] \([a-z0-9_]*\)$/\1/p' "$dir/build.log" |
+		sort -u)
+	n=0
+	for t in $failed_tests; do
+		case " $emulator " in
+		*" $t "*)
+			echo "skip - $arch: $t: not emulated"
+			skipped=$((skipped + 1))
+			;;
+		*)
+			echo "failed: $t"
+			n=$((n + 1))
+			;;
+		esac
+	done
+	[ "$(grep -c '^FAILED' "$dir/build.log")" -le "$(grep -c '^\[  FAILED  \] [0-9]* test' "$dir/build.log")" ] ||
+		{ grep '^FAILED' "$dir/build.log"; n=$((n + 1)); }
+	[ $n = 0 ] || return 1
+	echo "$(grep -c '^== tests' "$dir/build.log") programs ran"
 }
 
 [ -x configure ] || autoreconf -fi
@@ -84,5 +109,5 @@ for row in "arm64 aarch64-linux-gnu qemu-aarch64-static" \
 		failed=$((failed + 1))
 	fi
 done
-echo "$passed passed, $failed failed, 0 skipped"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
