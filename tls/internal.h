@@ -28,8 +28,17 @@ bool tls_name_is_ip(const char *name);
 void tls_allow_print(unsigned int allow, char *out, size_t size);
 /* tls_policy_clock decides by which time certificates are judged. */
 void tls_policy_clock(struct tls_policy *p, const struct tls_clock *clock);
-/* tls_verify_now: the time certificates are judged at under this policy. */
-int64_t tls_verify_now(const struct tls_policy *p);
+/*
+ * tls_verify_span: when certificates have to be valid under this policy.  With
+ * a good clock that is now.  With one that is not confirmed it is some time
+ * from the floor, which has passed for certain, to what the clock says: a
+ * certificate that ended before the floor is expired, one that begins after
+ * both is not valid yet, and one issued since the build holds.
+ */
+struct tls_span {
+	int64_t lo_s, hi_s;
+};
+struct tls_span tls_verify_span(const struct tls_policy *p);
 
 /* ---- tls_pem.c ---- */
 

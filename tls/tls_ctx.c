@@ -68,15 +68,17 @@ on_time(const SSL *ssl, struct timeval *out)
 	out->tv_usec = 0;
 }
 
-int64_t
-tls_verify_now(const struct tls_policy *p)
+struct tls_span
+tls_verify_span(const struct tls_policy *p)
 {
-	int64_t now;
+	int64_t now = clock_wall_s();
+	int64_t lo = p->verify_time_s;
 
-	if (p->verify_time_s != 0)
-		return p->verify_time_s;
-	now = clock_wall_s();
-	return now < clock_floor_s() ? clock_floor_s() : now;
+	if (now < clock_floor_s())
+		now = clock_floor_s();
+	if (lo == 0)
+		return (struct tls_span){ now, now };
+	return (struct tls_span){ lo, now < lo ? lo : now };
 }
 
 struct tls_conn *

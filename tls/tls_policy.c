@@ -382,8 +382,7 @@ tls_policy_clock(struct tls_policy *p, const struct tls_clock *clock)
 	}
 	p->verify_time_s = clock->floor_s;
 	reason(p, TLS_F_CLOCK,
-	    "%s: the latest time known to have passed "
-	    "counts",
+	    "%s: from the last time known to have passed to what it says",
 	    clock->wall_s < clock->floor_s
 		? "the clock is behind the build or the last good time"
 		: "the clock is not confirmed yet");

@@ -69,15 +69,15 @@ on_library(int ok, X509_STORE_CTX *ctx)
 	}
 }
 
-/* True if the certificate is valid at `now`. */
+/* True if the certificate is valid at some time of the span. */
 static bool
-is_in_time(X509 *x, int64_t now)
+is_in_time(X509 *x, const struct tls_span *now)
 {
 	int64_t from, to;
 
 	return tls_x509_time(X509_get0_notBefore(x), &from) == 0 &&
-	    tls_x509_time(X509_get0_notAfter(x), &to) == 0 && from <= now &&
-	    now <= to;
+	    tls_x509_time(X509_get0_notAfter(x), &to) == 0 &&
+	    from <= now->hi_s && now->lo_s <= to;
 }
 
 /*
@@ -87,7 +87,7 @@ is_in_time(X509 *x, int64_t now)
 static void
 store_add(const struct judge *j, X509_STORE *store, X509_NAME *subject)
 {
-	int64_t now = tls_verify_now(&j->v->policy);
+	struct tls_span now = tls_verify_span(&j->v->policy);
 	STACK_OF(X509) *sk = sk_X509_new_null();
 	size_t good = 0;
 
@@ -95,11 +95,11 @@ store_add(const struct judge *j, X509_STORE *store, X509_NAME *subject)
 		return;
 	tls_env_find_anchors(j->env, j->v->policy.trust, subject, sk);
 	for (size_t i = 0; i < sk_X509_num(sk); i++)
-		good += is_in_time(sk_X509_value(sk, i), now);
+		good += is_in_time(sk_X509_value(sk, i), &now);
 	for (size_t i = 0; i < sk_X509_num(sk); i++) {
 		X509 *x = sk_X509_value(sk, i);
 
-		if (good == 0 || is_in_time(x, now))
+		if (good == 0 || is_in_time(x, &now))
 			X509_STORE_add_cert(store, x);
 	}
 	sk_X509_pop_free(sk, X509_free);
@@ -220,20 +220,24 @@ check_times(struct judge *j)
 	const char *as =
 	    p->verify_time_s != 0 ? ", as the clock is not confirmed" : "";
 	char name[128], at[32], end[32];
-	int64_t now = tls_verify_now(p), from, to;
+	struct tls_span now = tls_verify_span(p);
+	int64_t from, to;
+	bool old;
 
 	for (size_t i = 0; i < sk_X509_num(j->chain); i++) {
 		X509 *x = sk_X509_value(j->chain, i);
 		if (tls_x509_time(X509_get0_notBefore(x), &from) != 0 ||
 		    tls_x509_time(X509_get0_notAfter(x), &to) != 0)
 			from = to = INT64_MIN / 2000000;
-		if (from <= now && now <= to)
+		if (from <= now.hi_s && now.lo_s <= to)
 			continue;
-		clock_iso(at, sizeof(at), now * 1000000);
-		clock_iso(end, sizeof(end), (now > to ? to : from) * 1000000);
+		old = now.lo_s > to;
+		clock_iso(
+		    at, sizeof(at), (old ? now.lo_s : now.hi_s) * 1000000);
+		clock_iso(end, sizeof(end), (old ? to : from) * 1000000);
 		/* Seconds do: cut ".000Z". */
 		at[19] = end[19] = '\0';
-		if (now > to)
+		if (old)
 			tls_explain(j->v, "cert.expired",
 			    "sent the certificate '%s', which expired %sZ; "
 			    "the time%s here is %sZ%s",

@@ -125,9 +125,10 @@ struct tls_policy {
 	enum tls_identity identity;  /* resolved, never AUTO */
 	bool identity_auto; /* the CA names a server lists may choose again */
 	unsigned int allow;
-	int64_t verify_time_s; /* 0: the clock is good; else the floor, which
-				  counts instead: when this was decided, and in
-				  a verdict when the peer was judged */
+	int64_t verify_time_s; /* 0: the clock is good; else the floor: a
+				  certificate has to hold at some time between
+				  it and the wall clock; when this was decided,
+				  and in a verdict when the peer was judged */
 	uint32_t handshake_ms; /* connecting and the whole handshake */
 	char why[TLS_F_MAX][TLS_WHY_MAX];
 };

@@ -713,6 +713,61 @@ the_clock_is_read_when_a_peer_is_judged(void **state)
 	clock_real();
 }
 
+/* Issued after the build, the time of which is all that is certain. */
+static void
+a_certificate_newer_than_the_floor_holds_once_the_clock_says_so(void **state)
+{
+	const int64_t floor_s = clock_floor_s(), hour = 3600;
+	static const struct {
+		const char *why;
+		int wall_h;
+		const char *class, *text;
+	} v[] = {
+		{ "the clock is ahead of the floor", 2, "", "" },
+		{ "before its time", 0, "cert.not_yet_valid",
+		    "Z, as the clock is not confirmed. " },
+		{ "in 1970", -24 * 365 * 40, "cert.not_yet_valid",
+		    "Z, as the clock is not confirmed. " },
+		{ "beyond its end: the floor is not", 9, "", "" },
+	};
+	struct tls_mint m = { .kind = TLS_MINT_SERVER,
+		.cn = NAME,
+		.sans = SAN,
+		.not_before_s = floor_s + hour,
+		.not_after_s = floor_s + 3 * hour };
+	struct tls_clock clock = { floor_s, floor_s, false };
+	struct tls_env_conf c = { .builtin_file = "" };
+	struct tls_settings s;
+	struct tls_verdict r;
+	struct tls_policy p;
+	struct tls_env *e;
+	char path[128];
+
+	(void)state;
+	clock_fake(floor_s);
+	ca("late-ca", "Late CA");
+	mint_as(m, "late-ca", "late.pem");
+	(void)snprintf(path, sizeof(path), "%s", at("late-ca/ca.pem"));
+	c.siptrusted_file = path;
+	settings(&s, TLS_USE_SIP);
+	s.trust = TLS_TRUST_SIPTRUSTED;
+	assert_int_equal(tls_policy_decide(&p, TLS_USE_SIP, TLS_CLIENT, NAME,
+			     &s, &clock, NULL, 0),
+	    0);
+	assert_int_equal(tls_env_new(&e, loop, &c), 0);
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("%s\n", v[i].why);
+		clock_fake(floor_s + v[i].wall_h * hour);
+		assert_int_equal(tls_cert_judge(e, &p, at("late.pem"), &r),
+		    v[i].class[0] == '\0' ? 0 : E_TLS_CERT);
+		assert_string_equal(r.class, v[i].class);
+		if (strstr(r.text, v[i].text) == NULL)
+			fail_msg("%s", r.text);
+	}
+	tls_env_free(e);
+	clock_real();
+}
+
 static int
 env_once(void *arg)
 {
@@ -759,6 +814,8 @@ main(void)
 		cmocka_unit_test(
 		    an_unverified_peer_has_findings_and_no_identity),
 		cmocka_unit_test(the_clock_is_read_when_a_peer_is_judged),
+		cmocka_unit_test(
+		    a_certificate_newer_than_the_floor_holds_once_the_clock_says_so),
 		cmocka_unit_test(
 		    loading_trust_survives_every_failed_allocation),
 	};
