@@ -119,6 +119,10 @@ int app_open_store(struct prov_store **out, struct paths *p,
 MUST_CHECK int app_open_tls(struct app *a);
 void app_clear(struct app *a);
 
+/* snapshot_last lists the kept verdicts, newest first; `peer` is part of a name
+ * or an address, NULL: all. */
+struct jv *snapshot_last(const struct app *a, const char *peer);
+
 /* ---- wallclock.c: what is known of the time ---- */
 
 /* wallclock_is_good: set by clock.trusted, kept by systemd-timesyncd or another

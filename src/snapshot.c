@@ -35,6 +35,43 @@ verdicts_json(const struct app *a)
 	return l.arr;
 }
 
+/* What `tls last` is asked for. */
+struct last {
+	const char *peer; /* part of a name or address; NULL: all */
+	struct jv *arr;
+};
+
+/* tls_verdict_cb. */
+static void
+on_last(const struct tls_verdict *v, void *arg)
+{
+	struct last *l = arg;
+	char addr[ADDR_STR_MAX] = "";
+	struct buf text;
+	struct jv *o;
+
+	if (addr_is_set(&v->remote))
+		addr_print(&v->remote, addr);
+	if (l->peer != NULL && strstr(v->host, l->peer) == NULL &&
+	    strstr(addr, l->peer) == NULL)
+		return;
+	o = tls_verdict_json(v);
+	buf_init(&text, 65536);
+	if (tls_verdict_text(v, &text) == 0)
+		jv_set_str(o, "record", buf_str(&text));
+	buf_clear(&text);
+	jv_add(l->arr, o);
+}
+
+struct jv *
+snapshot_last(const struct app *a, const char *peer)
+{
+	struct last l = { peer, jv_arr() };
+
+	tls_env_each_verdict(a->tls, on_last, &l);
+	return l.arr;
+}
+
 /* "2026-11-24T13:37:54Z" for seconds since 1970. */
 static void
 set_time(struct jv *o, const char *key, int64_t s)

@@ -319,6 +319,15 @@ on_export(struct ctl_req *r, const struct jv *args, void *arg)
 }
 
 static void
+on_tls_last(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct jv *o = jv_obj();
+
+	jv_set(o, "connections", snapshot_last(arg, jv_get_str(args, "peer")));
+	ctl_reply(r, o);
+}
+
+static void
 on_prov_run(struct ctl_req *r, const struct jv *args, void *arg)
 {
 	struct app *a = arg;
@@ -390,6 +399,7 @@ const struct ctl_cmd verbs_table[] = {
 	{ "config unset", on_unset },
 	{ "config explain", on_explain },
 	{ "config export", on_export },
+	{ "tls last", on_tls_last },
 	{ "prov run", on_prov_run },
 	{ "prov status", on_prov_status },
 	{ "reload", on_reload },

@@ -25,6 +25,7 @@ static const struct {
 	{ "answer", { "call" } },
 	{ "hangup", { "call" } },
 	{ "dtmf", { "digits", "call" } },
+	{ "tls last", { "peer" } },
 	{ "config get", { "key" } },
 	{ "config set", { "key", "value" } },
 	{ "config unset", { "key" } },

@@ -181,6 +181,30 @@ page_doctor(struct buf *b, const struct jv *o)
 	}
 }
 
+/* "tls last": a line for each connection, the record of the newest. */
+static void
+page_last(struct buf *b, const struct jv *o)
+{
+	const struct jv *cs = jv_get(o, "connections");
+
+	if (jv_len(cs) == 0)
+		buf_puts(b, "no connection is remembered\n");
+	for (size_t i = 0; i < jv_len(cs); i++) {
+		const struct jv *c = jv_at(cs, i);
+
+		ctl_put(b, jv_get_str(c, "time"));
+		buf_puts(b, "  ");
+		ctl_put(b, jv_get_str(c, "use"));
+		buf_puts(b, "  ");
+		ctl_put(b, jv_get_str(c, "line"));
+		buf_puts(b, "\n");
+	}
+	if (jv_len(cs) > 0) {
+		buf_puts(b, "\nthe newest\n");
+		put_lines(b, jv_get_str(jv_at(cs, 0), "record"), "  ");
+	}
+}
+
 /* Status, with the colours of this terminal. */
 static void
 page_status(struct buf *b, const struct jv *o)
@@ -204,6 +228,7 @@ ctl_print(bool json, const char *verb, const struct jv *result)
 		{ "config export", page_text },
 		{ "config check", page_check },
 		{ "doctor", page_doctor },
+		{ "tls last", page_last },
 		{ "prov run", ctl_page_prov },
 		{ "prov status", ctl_page_prov },
 	};

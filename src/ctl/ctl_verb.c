@@ -98,6 +98,8 @@ static const struct ctl_verb verbs[] = {
 	    "fetch the settings from the provisioning server now" },
 	{ "prov status", CTL_REMOTE, "", NULL,
 	    "how the last provisioning went" },
+	{ "tls last", CTL_REMOTE, "[PEER]", NULL,
+	    "the connections of late, newest first; PEER: a name or address" },
 	{ "doctor", CTL_LOCAL, "HOST[:PORT]", opts_doctor,
 	    "connect to a server as the endpoint would, and find out what is "
 	    "wrong" },

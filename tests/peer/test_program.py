@@ -230,6 +230,13 @@ def a_registrar_that_goes_away(t):
     t.ok(a["code"] == 0 and a["reason"], "waiting: code 0, a reason", a)
     x = e.verb("wait", "reg.state", "--where", "state=registered",
                "--timeout", "1s")
+    c = e.verb("tls", "last", "sip.bb.test").json.get("connections") or [{}]
+    t.ok(c[0].get("class") == "tcp.refused" and c[-1].get("ok") is True
+         and "sip.bb.test" in c[0].get("record", ""),
+         "tls last: the refused one first, the good one last",
+         [(v.get("class"), v.get("ok")) for v in c])
+    t.ok(e.verb("tls", "last", "nobody").json.get("connections") == [],
+         "tls last of another peer: none")
     t.ok(x.code == 4 and "the last was reg.state" in x.json["error"],
          "wait: exit 4: %s" % x.json.get("error"), x)
 
