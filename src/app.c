@@ -386,6 +386,7 @@ app_clear(struct app *a)
 	media_exit(); /* finishes what the worker did not get to */
 	loop_free(a->loop);
 	jv_free(a->restart_keys);
+	jv_free(a->expiry_told);
 	if (a->state_lock >= 0)
 		close(a->state_lock); /* the last: now another may write */
 }

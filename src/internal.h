@@ -86,10 +86,11 @@ struct app {
 	bool stopping;
 	struct jv *restart_keys; /* changed, but count after a restart only */
 	bool conf_refused; /* bellbird.conf: the last good copy is in force */
-	void *clock_save;  /* owned: what the worker writes of the clock */
-	bool clock_confirmed; /* by the Date of a verified server */
-	bool reregister;      /* wanted as soon as no call is up */
-	bool log_given;       /* -D lies over log.level */
+	struct jv *expiry_told; /* SHA-256 -> the step that was told */
+	void *clock_save;       /* owned: what the worker writes of the clock */
+	bool clock_confirmed;   /* by the Date of a verified server */
+	bool reregister;        /* wanted as soon as no call is up */
+	bool log_given;         /* -D lies over log.level */
 };
 
 /* app_run is the verb `run`; returns the exit code. */
@@ -122,6 +123,15 @@ void app_clear(struct app *a);
 /* snapshot_last lists the kept verdicts, newest first; `peer` is part of a name
  * or an address, NULL: all. */
 struct jv *snapshot_last(const struct app *a, const char *peer);
+
+/* ---- expiry.c: certificates that end soon ---- */
+
+/* expiry_list: {kind own|anchor|peer, where, subject, not_after, days, sha256}
+ * of all we know; expiry_warnings adds a sentence for each below 30 days. */
+struct jv *expiry_list(const struct app *a);
+void expiry_warnings(const struct app *a, struct jv *out);
+/* expiry_check tells log and events of each step that was reached since. */
+void expiry_check(struct app *a);
 
 /* ---- wallclock.c: what is known of the time ---- */
 

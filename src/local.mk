@@ -8,6 +8,7 @@ noinst_HEADERS += %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
 	%D%/check.c \
 	%D%/device.c \
 	%D%/doctor.c \
+	%D%/expiry.c \
 	%D%/guard.c \
 	%D%/lab.c \
 	%D%/lab_files.c \

@@ -328,6 +328,16 @@ on_tls_last(struct ctl_req *r, const struct jv *args, void *arg)
 }
 
 static void
+on_expiry(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct jv *o = jv_obj();
+
+	(void)args;
+	jv_set(o, "certificates", expiry_list(arg));
+	ctl_reply(r, o);
+}
+
+static void
 on_prov_run(struct ctl_req *r, const struct jv *args, void *arg)
 {
 	struct app *a = arg;
@@ -400,6 +410,7 @@ const struct ctl_cmd verbs_table[] = {
 	{ "config explain", on_explain },
 	{ "config export", on_export },
 	{ "tls last", on_tls_last },
+	{ "cert expiry", on_expiry },
 	{ "prov run", on_prov_run },
 	{ "prov status", on_prov_status },
 	{ "reload", on_reload },

@@ -112,6 +112,7 @@ on_day(void *arg)
 	struct app *a = arg;
 
 	save(a);
+	expiry_check(a);
 	ignore_err(timer_start(&a->clock_timer, a->loop, DAY_US, on_day, a),
 	    "cannot fail while it is this timer");
 }

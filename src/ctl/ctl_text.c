@@ -205,6 +205,25 @@ page_last(struct buf *b, const struct jv *o)
 	}
 }
 
+/* "cert expiry": a line for each certificate. */
+static void
+page_expiry(struct buf *b, const struct jv *o)
+{
+	const struct jv *cs = jv_get(o, "certificates");
+
+	for (size_t i = 0; i < jv_len(cs); i++) {
+		const struct jv *c = jv_at(cs, i);
+
+		buf_printf(b, "%6lld days  %.10s  %-6s  ",
+		    (long long)jv_get_int(c, "days", 0),
+		    jv_get_str(c, "not_after"), jv_get_str(c, "kind"));
+		ctl_put(b, jv_get_str(c, "where"));
+		buf_puts(b, "  ");
+		ctl_put(b, jv_get_str(c, "subject"));
+		buf_puts(b, "\n");
+	}
+}
+
 /* Status, with the colours of this terminal. */
 static void
 page_status(struct buf *b, const struct jv *o)
@@ -229,6 +248,7 @@ ctl_print(bool json, const char *verb, const struct jv *result)
 		{ "config check", page_check },
 		{ "doctor", page_doctor },
 		{ "tls last", page_last },
+		{ "cert expiry", page_expiry },
 		{ "prov run", ctl_page_prov },
 		{ "prov status", ctl_page_prov },
 	};

@@ -107,6 +107,9 @@ static const struct ctl_verb verbs[] = {
 	    "make a CA for a site or a lab" },
 	{ "cert mint", CTL_LOCAL, "", opts_mint,
 	    "issue a certificate with its key" },
+	{ "cert expiry", CTL_REMOTE, "", NULL,
+	    "when the certificates of this device, its anchors and its peers "
+	    "end" },
 	{ "cert show", CTL_LOCAL, "[FILE...]", NULL,
 	    "show certificates of files, or those of this device" },
 	{ "reload", CTL_REMOTE, "", NULL,

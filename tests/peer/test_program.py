@@ -242,6 +242,33 @@ def a_registrar_that_goes_away(t):
 
 
 @bb.test(20)
+def certificates_that_end_soon(t):
+    """Own certificate, anchor and peer: told in time, once each."""
+    e = t.endpoint()
+    soon = os.path.join(e.identity, "device.pem")
+    x = e.verb("cert", "mint", "--kind", "device", "--cn", bb.MAC, "--days",
+               "10", "--out", soon)
+    t.ok(x.code == 0, "minted for 10 days", x)
+    e.verb("cert", "mint", "--kind", "server", "--cn", "old.test", "--san",
+           "DNS:old.test", "--days", "25", "--out",
+           os.path.join(e.state, "certs", "trusted", "old.pem"))
+    e.start()
+    w = e.verb("wait", "cert.expiry", "--since", "0", "--timeout", "3s",
+               "--where", "kind=own").json
+    t.ok(w.get("days") in (9, 10) and w.get("slot") == "factory",
+         "an event for our own: %s days" % w.get("days"), w)
+    w = e.verb("wait", "cert.expiry", "--since", "0", "--timeout", "3s",
+               "--where", "kind=anchor").json
+    t.ok(w.get("days") in (24, 25) and w.get("slot") == "old.pem",
+         "one for the anchor", w)
+    warns = [w for w in e.status()["warnings"] if "expires in" in w]
+    t.ok(len(warns) == 2, "both in the status: %s" % warns, warns)
+    c = e.verb("cert", "expiry").json.get("certificates")
+    t.ok([(x["kind"], x["days"] in (9, 10, 24, 25)) for x in c]
+         == [("own", True), ("anchor", True)], "cert expiry lists them", c)
+
+
+@bb.test(20)
 def a_settings_file_that_is_missing_or_bad(t):
     e = t.endpoint(conf={"sip.u1.dname": "Good"})
     argv = e.argv()
