@@ -145,6 +145,9 @@ void wallclock_load(const struct app *a);
 void wallclock_start(struct app *a);
 /* wallclock_heard compares with the Date of a verified provisioning server. */
 void wallclock_heard(struct app *a, const struct prov_report *r);
+/* wallclock_parse reads "2026-11-24T13:37:54Z" (RFC 3339) as seconds since
+ * 1970; E_PARSE. */
+MUST_CHECK int wallclock_parse(struct slice text, int64_t *out);
 
 /* ---- settings.c: keys -> plain structs of the lower floors ---- */
 /* settings_tls fills the TLS settings of a use; `account` ("u1") lays
@@ -223,6 +226,7 @@ int doctor_run(const struct jv *args);
 int certs_ca_init(const struct jv *args);
 int certs_mint(const struct jv *args);
 int certs_show(const struct jv *args);
+int certs_verify(const struct jv *args); /* certs_verify.c */
 int check_config(const struct jv *args);
 int check_get(const struct jv *args);
 int check_explain(const struct jv *args);

@@ -5,6 +5,7 @@ noinst_HEADERS += %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
 	%D%/account.c \
 	%D%/app.c \
 	%D%/certs.c \
+	%D%/certs_verify.c \
 	%D%/check.c \
 	%D%/device.c \
 	%D%/doctor.c \

@@ -13,6 +13,7 @@ main(int argc, char **argv)
 		{ "cert ca-init", certs_ca_init },
 		{ "cert mint", certs_mint },
 		{ "cert show", certs_show },
+		{ "cert verify", certs_verify },
 		{ "config check", check_config },
 		{ "config get", check_get },
 		{ "config explain", check_explain },

@@ -184,6 +184,76 @@ http_date(const char *text, int64_t *out)
 	return true;
 }
 
+/* "+01:00" or "Z" (RFC 3339 5.6) as seconds east; false: neither. */
+static bool
+zone_parse(struct slice z, int64_t *out)
+{
+	int64_t hh, mm;
+
+	*out = 0;
+	if (z.n == 1 && z.p[0] == 'Z')
+		return true;
+	if (z.n != 6 || (z.p[0] != '+' && z.p[0] != '-') || z.p[3] != ':' ||
+	    str_int((struct slice){ z.p + 1, 2 }, 0, 23, &hh) != 0 ||
+	    str_int((struct slice){ z.p + 4, 2 }, 0, 59, &mm) != 0)
+		return false;
+	*out = (hh * 3600 + mm * 60) * (z.p[0] == '-' ? -1 : 1);
+	return true;
+}
+
+/* The form, character by character: "d" is a digit. */
+static bool
+has_form(const char *p, const char *form)
+{
+	for (; *form != '\0'; p++, form++)
+		if (*form == 'd' ? *p < '0' || *p > '9' : *p != *form)
+			return false;
+	return true;
+}
+
+int
+wallclock_parse(struct slice text, int64_t *out)
+{
+	static const struct {
+		size_t at, n;
+		int64_t min, max;
+	} fields[] = {
+		{ 0, 4, 1970, 9999 }, /* year */
+		{ 5, 2, 1, 12 },      /* month */
+		{ 8, 2, 1, 31 },
+		{ 11, 2, 0, 23 },
+		{ 14, 2, 0, 59 },
+		{ 17, 2, 0, 59 },
+	};
+	int64_t f[6], east, s;
+	struct slice zone;
+	char back[32];
+
+	if (text.n < 20 || !has_form(text.p, "dddd-dd-ddTdd:dd:dd"))
+		return E_PARSE;
+	for (size_t i = 0; i < 6; i++)
+		if (str_int(
+			(struct slice){ text.p + fields[i].at, fields[i].n },
+			fields[i].min, fields[i].max, &f[i]) != 0)
+			return E_PARSE;
+	zone = (struct slice){ text.p + 19, text.n - 19 };
+	/* A fraction of a second decides nothing. */
+	if (zone.p[0] == '.')
+		do {
+			zone.p++;
+			zone.n--;
+		} while (zone.n > 0 && zone.p[0] >= '0' && zone.p[0] <= '9');
+	if (!zone_parse(zone, &east))
+		return E_PARSE;
+	s = days_of(f[0], f[1], f[2]) * 86400 + f[3] * 3600 + f[4] * 60 + f[5];
+	/* The 31st of a month of 30 days comes back as another day. */
+	clock_iso(back, sizeof(back), s * 1000000);
+	if (memcmp(back, text.p, 10) != 0)
+		return E_PARSE;
+	*out = s - east;
+	return 0;
+}
+
 void
 wallclock_heard(struct app *a, const struct prov_report *r)
 {

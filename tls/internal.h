@@ -55,6 +55,9 @@ typedef int(tls_pem_cb)(const struct tls_pem_block *b, void *arg);
 int tls_pem_each(const void *p, size_t n, tls_pem_cb *cb, void *arg);
 /* tls_der_cert parses exactly one DER certificate; NULL if it is none. */
 X509 *tls_der_cert(const uint8_t *p, size_t n);
+/* tls_der_pkcs7 returns the certificates of a PKCS#7 container (.p7b); NULL if
+ * it is none or has none. */
+STACK_OF(X509) * tls_der_pkcs7(const uint8_t *p, size_t n);
 
 /* ---- tls_x509.c ---- */
 
@@ -94,6 +97,12 @@ void tls_trust_clear(struct trust_set *s);
  * bad is logged and left out. */
 MUST_CHECK int tls_trust_load_files(
     struct trust_set *s, const char *dir, const char *file);
+/*
+ * tls_trust_load_file adds what one file holds, in the forms of a folder.  One
+ * that holds no certificate is an error here, and `why` says which file it is.
+ */
+MUST_CHECK int tls_trust_load_file(
+    struct trust_set *s, const char *path, char *why, size_t why_size);
 /* tls_trust_load_bundle opens the built-in PEM bundle with its index. */
 MUST_CHECK int tls_trust_load_bundle(
     struct trust_set *s, const char *file, const char *cache_dir);
@@ -157,6 +166,8 @@ struct tls_env {
 	struct loop *loop;
 	char *builtin_file, *cache_dir, *trusted_dir, *siptrusted_file;
 	char *identity_dir, *sip_owner_file, *server_file; /* all owned */
+	char **trusted_files; /* owned; ends with NULL; or NULL */
+	char bad_file[300];   /* which of them is bad, and why; "" if none */
 	struct trust_set trust[SET_MAX];
 	struct tls_slot slots[TLS_ID_MAX];
 	uint64_t generation;      /* of trust and identities */

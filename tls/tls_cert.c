@@ -6,6 +6,7 @@
 
 #include <openssl/x509.h>
 
+#include "bellbird/clock.h"
 #include "bellbird/file.h"
 #include "bellbird/log.h"
 #include "bellbird/str.h"
@@ -39,14 +40,27 @@ reader_add(struct reader *r, X509 *c)
 		X509_free(c);
 }
 
+/* Those of a container; frees it. */
+static void
+reader_add_all(struct reader *r, STACK_OF(X509) * sk)
+{
+	for (size_t i = 0; i < sk_X509_num(sk); i++)
+		reader_add(r, sk_X509_value(sk, i));
+	sk_X509_pop_free(sk, X509_free);
+}
+
 static int
 on_block(const struct tls_pem_block *b, void *arg)
 {
 	struct reader *r = arg;
+	STACK_OF(X509) * sk;
 	X509 *c;
 
 	if (strstr(b->label, "PRIVATE KEY") != NULL)
 		r->has_key = true;
+	if (b->der != NULL && strcmp(b->label, "PKCS7") == 0 &&
+	    (sk = tls_der_pkcs7(b->der, b->n)) != NULL)
+		reader_add_all(r, sk);
 	if (b->der == NULL || strcmp(b->label, "CERTIFICATE") != 0)
 		return 0;
 	if ((c = tls_der_cert(b->der, b->n)) != NULL) {
@@ -56,10 +70,11 @@ on_block(const struct tls_pem_block *b, void *arg)
 	return 0;
 }
 
-/* Reads PEM or DER into `r`. */
+/* Reads PEM, DER or PKCS#7 into `r`. */
 static int
 reader_file(struct reader *r, const char *path, char *why, size_t why_size)
 {
+	STACK_OF(X509) * sk;
 	struct buf b;
 	X509 *c;
 	int err;
@@ -74,10 +89,12 @@ reader_file(struct reader *r, const char *path, char *why, size_t why_size)
 	} else if ((c = tls_der_cert(b.p, b.n)) != NULL) {
 		reader_add(r, c);
 		X509_free(c);
+	} else if ((sk = tls_der_pkcs7(b.p, b.n)) != NULL) {
+		reader_add_all(r, sk);
 	}
 	if (err == 0 && r->num == 0) {
-		snprintf(why, why_size, "%s: no certificate in PEM or DER form",
-		    esc(path));
+		snprintf(why, why_size,
+		    "%s: no certificate in PEM, DER or PKCS#7 form", esc(path));
 		err = E_TLS_KEY;
 	}
 out:
@@ -121,28 +138,48 @@ tls_identity_check(const char *path, char *why, size_t why_size)
 }
 
 int
-tls_cert_judge(const struct tls_env *e, const struct tls_policy *p,
-    const char *path, struct tls_verdict *v)
+tls_cert_judge_with(const struct tls_env *e, const struct tls_policy *p,
+    const char *path, const char *const *inters, struct tls_verdict *v,
+    char *why, size_t why_size)
 {
 	struct tls_cert_brief none[1];
 	struct reader r = { .out = none };
-	char why[200] = "";
+	char text[300] = "";
 	uint8_t alert;
-	int err = ENOMEM;
+	int err;
 
+	why[0] = '\0';
 	memset(v, 0, sizeof(*v));
 	v->policy = *p;
+	v->wall_us = clock_wall_us();
 	v->dns_us = v->tcp_us = v->tls_us = -1;
 	v->alert_rx = v->alert_tx = -1;
 	v->phase = TLS_PH_HANDSHAKE;
 	ignore_err(str_copy(v->host, sizeof(v->host), p->name), "same size");
 	if ((r.all = sk_X509_new_null()) == NULL)
 		return ENOMEM;
-	if ((err = reader_file(&r, path, why, sizeof(why))) != 0)
-		tls_explain(v, "key.unreadable", "cannot be judged: %s", why);
-	else if ((err = tls_verify_chain(e, v, r.all, &alert)) == 0)
+	if ((err = reader_file(&r, path, text, sizeof(text))) != 0) {
+		tls_explain(v, "key.unreadable", "cannot be judged: %s", text);
+		goto out;
+	}
+	for (; inters != NULL && *inters != NULL; inters++) {
+		r.num = 0;
+		if ((err = reader_file(&r, *inters, why, why_size)) != 0)
+			goto out;
+	}
+	if ((err = tls_verify_chain(e, v, r.all, &alert)) == 0)
 		v->ok = true;
+out:
 	X509_free(r.leaf);
 	sk_X509_pop_free(r.all, X509_free);
 	return err;
+}
+
+int
+tls_cert_judge(const struct tls_env *e, const struct tls_policy *p,
+    const char *path, struct tls_verdict *v)
+{
+	char why[1];
+
+	return tls_cert_judge_with(e, p, path, NULL, v, why, sizeof(why));
 }

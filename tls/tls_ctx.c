@@ -74,6 +74,8 @@ tls_verify_span(const struct tls_policy *p)
 	int64_t now = clock_wall_s();
 	int64_t lo = p->verify_time_s;
 
+	if (p->at_s != 0)
+		return (struct tls_span){ p->at_s, p->at_s };
 	if (now < clock_floor_s())
 		now = clock_floor_s();
 	if (lo == 0)

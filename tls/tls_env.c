@@ -26,6 +26,25 @@ path_dup(char **out, const char *s)
 	return *out != NULL ? 0 : ENOMEM;
 }
 
+/* Copies a list of paths that ends with NULL. */
+static int
+list_dup(char ***out, const char *const *list)
+{
+	size_t n = 0;
+
+	if (list == NULL)
+		return 0;
+	while (list[n] != NULL)
+		n++;
+	if ((*out = calloc(n + 1, sizeof(**out))) == NULL)
+		return ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		if (((*out)[i] = strdup(list[i])) == NULL)
+			return ENOMEM;
+	}
+	return 0;
+}
+
 /* Copies the paths of the configuration. */
 static int
 paths_copy(struct tls_env *e, const struct tls_env_conf *conf)
@@ -49,6 +68,24 @@ paths_copy(struct tls_env *e, const struct tls_env_conf *conf)
 		if (path_dup(all[i].to, all[i].from) != 0)
 			return ENOMEM;
 	}
+	return list_dup(&e->trusted_files, conf->trusted_files);
+}
+
+/* Adds the files named one by one; the first bad one is remembered. */
+static int
+files_load(struct tls_env *e, struct trust_set *s)
+{
+	char why[sizeof(e->bad_file)];
+	int err = 0;
+
+	e->bad_file[0] = '\0';
+	for (char **p = e->trusted_files; p != NULL && *p != NULL; p++) {
+		err = tls_trust_load_file(s, *p, why, sizeof(why));
+		if (err == ENOMEM)
+			return err;
+		if (err != 0 && e->bad_file[0] == '\0')
+			memcpy(e->bad_file, why, sizeof(why));
+	}
 	return 0;
 }
 
@@ -70,6 +107,8 @@ trust_load(struct tls_env *e, int which, const char *name)
 		err = tls_trust_load_files(&fresh, e->trusted_dir, NULL);
 	else if (which == SET_SIPTRUSTED && e->siptrusted_file != NULL)
 		err = tls_trust_load_files(&fresh, NULL, e->siptrusted_file);
+	if (which == SET_UPLOADED && err == 0)
+		err = files_load(e, &fresh);
 	if (err == ENOMEM) {
 		tls_trust_clear(&fresh);
 		return err;
@@ -148,6 +187,14 @@ tls_env_new(
 		goto out;
 	if ((err = env_load(e)) != 0)
 		goto out;
+	if (e->bad_file[0] != '\0') {
+		if (conf->why != NULL)
+			ignore_err(
+			    str_copy(conf->why, conf->why_size, e->bad_file),
+			    "a long path is cut");
+		err = E_TLS_TRUST;
+		goto out;
+	}
 	log_debug(LOGC_TLS, 0,
 	    "trust loaded builtin=%zu trusted=%zu siptrusted=%zu",
 	    e->trust[SET_BUILTIN].num, e->trust[SET_UPLOADED].num,
@@ -189,6 +236,9 @@ tls_env_free(struct tls_env *e)
 	free(e->identity_dir);
 	free(e->sip_owner_file);
 	free(e->server_file);
+	for (char **p = e->trusted_files; p != NULL && *p != NULL; p++)
+		free(*p);
+	free(e->trusted_files);
 	free(e);
 }
 
@@ -202,6 +252,8 @@ tls_env_reload(struct tls_env *e)
 	if ((err = env_load(e)) != 0)
 		log_err(LOGC_TLS, 0, "reload incomplete reason=\"%s\"",
 		    err_str(err));
+	if (e->bad_file[0] != '\0')
+		log_err(LOGC_TLS, 0, "trust file not loaded %s", e->bad_file);
 	log_info(LOGC_TLS, 0,
 	    "trust and identities read again builtin=%zu trusted=%zu "
 	    "siptrusted=%zu device=%d owner=%d server=%d",

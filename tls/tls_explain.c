@@ -125,6 +125,10 @@ static const struct row {
 	    NULL },
 	{ "cert.invalid", E_TLS_CERT, "Install a correct chain.", NULL },
 	{ "cert.malformed", E_TLS_CERT, "Install a correct chain.", NULL },
+	{ "key.unreadable", E_TLS_KEY,
+	    "Check the path, and that the file holds certificates in PEM or "
+	    "DER form, the peer's own one first.",
+	    NULL },
 	{ "mtls.required_none", E_TLS_PEER_REFUSED,
 	    "Install a device certificate from an issuer it accepts, and "
 	    "choose it with tls.identity.",

@@ -7,6 +7,7 @@
 #include <openssl/err.h>
 #include <openssl/mem.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs7.h>
 #include <openssl/x509.h>
 
 #include "internal.h"
@@ -102,4 +103,19 @@ tls_der_cert(const uint8_t *p, size_t n)
 		return NULL; /* bytes behind it: not a certificate */
 	}
 	return c;
+}
+
+STACK_OF(X509) * tls_der_pkcs7(const uint8_t *p, size_t n)
+{
+	STACK_OF(X509) *sk = sk_X509_new_null();
+	CBS in;
+
+	CBS_init(&in, p, n);
+	if (sk == NULL || !PKCS7_get_certificates(sk, &in) ||
+	    CBS_len(&in) != 0 || sk_X509_num(sk) == 0) {
+		tls_err_drop();
+		sk_X509_pop_free(sk, X509_free);
+		return NULL;
+	}
+	return sk;
 }

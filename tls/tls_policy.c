@@ -375,6 +375,11 @@ decide_strength(struct tls_policy *p, const struct tls_settings *s)
 void
 tls_policy_clock(struct tls_policy *p, const struct tls_clock *clock)
 {
+	if (p->at_s != 0) {
+		p->verify_time_s = 0;
+		reason(p, TLS_F_CLOCK, "the time that was asked for counts");
+		return;
+	}
 	if (clock->trusted && clock->wall_s >= clock->floor_s) {
 		p->verify_time_s = 0;
 		reason(p, TLS_F_CLOCK, "the clock is good: its time counts");

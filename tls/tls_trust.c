@@ -3,12 +3,14 @@
  * anchors a chain asks for are parsed; one bad file never disables others. */
 #include <fcntl.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/mem.h>
 #include <openssl/x509.h>
 
 #include "bellbird/file.h"
@@ -121,6 +123,31 @@ struct reading {
 	int err; /* ENOMEM, E_LIMIT: ours, not the file's */
 };
 
+/* Adds the certificates of a PKCS#7 container. */
+static int
+add_pkcs7(struct reading *r, const uint8_t *p, size_t n)
+{
+	STACK_OF(X509) *sk = tls_der_pkcs7(p, n);
+	uint8_t *der;
+	int len, err = sk != NULL ? 0 : E_PARSE;
+
+	for (size_t i = 0; err == 0 && i < sk_X509_num(sk); i++) {
+		der = NULL;
+		len = i2d_X509(sk_X509_value(sk, i), &der);
+		err = len > 0 ? add_der(r->set, der, (size_t)len) : ENOMEM;
+		OPENSSL_free(der);
+		if (err == E_PARSE) { /* larger than any anchor is */
+			r->bad++;
+			err = 0;
+		} else if (err == 0) {
+			r->good++;
+		}
+	}
+	sk_X509_pop_free(sk, X509_free);
+	tls_err_drop();
+	return err;
+}
+
 /* One PEM block of an uploaded file; keys and requests are not ours. */
 static int
 on_block(const struct tls_pem_block *b, void *arg)
@@ -128,11 +155,15 @@ on_block(const struct tls_pem_block *b, void *arg)
 	struct reading *r = arg;
 	int err = E_PARSE;
 
-	if (b->der != NULL && strcmp(b->label, "CERTIFICATE") != 0 &&
-	    strcmp(b->label, "X509 CERTIFICATE") != 0)
+	if (b->der != NULL && strcmp(b->label, "PKCS7") == 0) {
+		if ((err = add_pkcs7(r, b->der, b->n)) == 0)
+			return 0;
+	} else if (b->der != NULL && strcmp(b->label, "CERTIFICATE") != 0 &&
+	    strcmp(b->label, "X509 CERTIFICATE") != 0) {
 		return 0;
-	if (b->der != NULL)
+	} else if (b->der != NULL) {
 		err = add_der(r->set, b->der, b->n);
+	}
 	if (err == 0)
 		r->good++;
 	else if (err == E_PARSE)
@@ -142,44 +173,87 @@ on_block(const struct tls_pem_block *b, void *arg)
 	return r->err;
 }
 
-/* Reads a file in PEM or DER; only lack of memory is an error. */
+/* Reads a file in PEM, DER or PKCS#7 into `r->set`; E_PARSE if not all of it
+ * is certificates. */
 static int
-file_add(struct trust_set *s, const char *path)
+file_parse(struct reading *r)
 {
-	struct reading r = { .set = s, .path = path };
 	struct buf b;
 	int err;
 
 	buf_init(&b, FILE_MAX);
-	if ((err = file_read(path, &b)) != 0)
+	if ((err = file_read(r->path, &b)) != 0)
 		goto out;
 	if (b.n > 0 && memmem(b.p, b.n, "-----BEGIN ", 11) != NULL) {
-		err = tls_pem_each(b.p, b.n, on_block, &r);
-	} else {
-		err = add_der(s, b.p, b.n);
-		r.good += err == 0;
+		err = tls_pem_each(b.p, b.n, on_block, r);
+	} else if ((err = add_der(r->set, b.p, b.n)) == 0) {
+		r->good++;
+	} else if (err == E_PARSE) {
+		err = add_pkcs7(r, b.p, b.n);
 	}
-	if (err == 0 && (r.bad > 0 || r.good == 0))
+	if (err == 0 && (r->bad > 0 || r->good == 0))
 		err = E_PARSE;
 out:
 	buf_clear(&b);
+	return err;
+}
+
+/* What to say of a file that could not be read whole. */
+static const char *
+parse_str(int err)
+{
+	return err == E_PARSE ? "not a certificate in PEM, DER or PKCS#7"
+			      : err_str(err);
+}
+
+/* Says what of a file does not count. */
+static void
+log_skipped(const struct reading *r, int err)
+{
+	log_warn(LOGC_TLS, 0,
+	    "trust file skipped in part or whole set=%s file=%s good=%zu "
+	    "bad=%zu reason=\"%s\"",
+	    r->set->name, esc(r->path), r->good, r->bad, parse_str(err));
+}
+
+/* Reads one file; only lack of memory is an error. */
+static int
+file_add(struct trust_set *s, const char *path)
+{
+	struct reading r = { .set = s, .path = path };
+	int err = file_parse(&r);
+
 	if (err == ENOMEM)
 		return err;
 	if (err != 0)
-		log_warn(LOGC_TLS, 0,
-		    "trust file skipped in part or whole set=%s file=%s "
-		    "good=%zu bad=%zu reason=\"%s\"",
-		    s->name, esc(path), r.good, r.bad,
-		    err == E_PARSE ? "not a certificate in PEM or DER"
-				   : err_str(err));
+		log_skipped(&r, err);
 	return 0;
+}
+
+int
+tls_trust_load_file(
+    struct trust_set *s, const char *path, char *why, size_t why_size)
+{
+	struct reading r = { .set = s, .path = path };
+	int err = file_parse(&r);
+
+	if (err != 0 && err != ENOMEM && r.good > 0) {
+		log_skipped(&r, err);
+		err = 0;
+	} else if (err != 0) {
+		snprintf(why, why_size, "%s: %s", esc(path), parse_str(err));
+		err = err == E_PARSE ? E_TLS_TRUST : err;
+	}
+	tls_trust_sort(s->refs, s->num);
+	return err;
 }
 
 /* True for the endings certificates are uploaded with. */
 static bool
 is_cert_name(const char *name)
 {
-	static const char *const ends[] = { ".pem", ".cer", ".crt", ".der" };
+	static const char *const ends[] = { ".pem", ".cer", ".crt", ".der",
+		".p7b", ".p7c" };
 	size_t n = strlen(name);
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {

@@ -50,10 +50,19 @@ MUST_CHECK int tls_identity_check(const char *path, char *why, size_t why_size);
 struct tls_env;
 /*
  * tls_cert_judge runs the policy on a file of certificates, leaf first, as if
- * a peer had sent it.  Returns 0, E_TLS_CERT or a reading error; the record is
- * filled either way.
+ * a peer had sent it.  Returns 0, E_TLS_CERT or a reading error (class
+ * "key.unreadable"); the record is filled either way.
  */
 MUST_CHECK int tls_cert_judge(const struct tls_env *e,
     const struct tls_policy *p, const char *path, struct tls_verdict *v);
+/*
+ * tls_cert_judge_with is the same with more files of intermediates (`inters`,
+ * ends with NULL), as if the peer had sent those behind its own.  For one of
+ * them that cannot be read `why` names it and the record holds no judgement;
+ * `why` stays empty in every other case.
+ */
+MUST_CHECK int tls_cert_judge_with(const struct tls_env *e,
+    const struct tls_policy *p, const char *path, const char *const *inters,
+    struct tls_verdict *v, char *why, size_t why_size);
 
 #endif

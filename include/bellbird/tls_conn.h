@@ -20,13 +20,20 @@ struct tls_env_conf {
 	const char
 	    *cache_dir; /* for the index of the built-in set; NULL: in memory */
 	const char *trusted_dir; /* folder of uploaded anchors; NULL: none */
+	const char *const *trusted_files; /* more of them, one by one, ends
+					     with NULL; NULL: none */
 	const char *siptrusted_file;
 	const char *identity_dir;   /* device.pem (certificate, chain and key in
 				       any order) or device.crt + device.key */
 	const char *sip_owner_file; /* certs/sipclient.pem */
 	const char *server_file; /* server.pem; minted self-signed if absent and
 				    wanted */
+	char *why; /* gets a sentence about a bad one of `trusted_files`; or
+		      NULL */
+	size_t why_size;
 };
+/* tls_env_new copies `conf`.  E_TLS_TRUST for one of `trusted_files` without a
+ * certificate; all else that is bad is logged, and the good rest counts. */
 MUST_CHECK int tls_env_new(
     struct tls_env **out, struct loop *l, const struct tls_env_conf *conf);
 /* tls_env_free frees its connections too, without a callback.  Never call it

@@ -129,6 +129,8 @@ struct tls_policy {
 				  certificate has to hold at some time between
 				  it and the wall clock; when this was decided,
 				  and in a verdict when the peer was judged */
+	int64_t at_s; /* judge as if it were then, whatever the clock says
+			 (files judged by hand); 0: by the clock */
 	uint32_t handshake_ms; /* connecting and the whole handshake */
 	char why[TLS_F_MAX][TLS_WHY_MAX];
 };

@@ -60,6 +60,16 @@ static const struct ctl_opt opts_mint[] = {
 	{ "force", NULL, "write over a file that exists" },
 	{ NULL, NULL, NULL },
 };
+static const struct ctl_opt opts_verify[] = {
+	{ "use", "USE", "sip or prov: the settings and the name rule" },
+	{ "name", "NAME", "whom to expect: domain, host or address" },
+	{ "trust", "FILE...",
+	    "trust these files alone instead of the endpoint's own sets" },
+	{ "inter", "FILE...",
+	    "more intermediates, as if they had been sent too" },
+	{ "at", "TIME", "judge as if it were then: 2026-11-24T13:37:54Z" },
+	{ NULL, NULL, NULL },
+};
 static const struct ctl_opt opts_lab[] = {
 	{ "break", "WHAT",
 	    "let one thing be wrong, to see what is said of it" },
@@ -112,6 +122,8 @@ static const struct ctl_verb verbs[] = {
 	    "end" },
 	{ "cert show", CTL_LOCAL, "[FILE...]", NULL,
 	    "show certificates of files, or those of this device" },
+	{ "cert verify", CTL_LOCAL, "CHAIN", opts_verify,
+	    "judge a server's certificates as the endpoint would" },
 	{ "reload", CTL_REMOTE, "", NULL,
 	    "read settings and certificates again" },
 	{ "version", CTL_LOCAL, "", NULL, "print the version" },
