@@ -372,6 +372,7 @@ app_clear(struct app *a)
 	log_add_tap(NULL, NULL);
 	timer_stop(&a->stop_timer);
 	timer_stop(&a->clock_timer);
+	watch_free(a->watch);
 	loop_undefer(&a->stopped);
 	provision_free(a->provision);
 	ua_free(a->ua);
@@ -416,6 +417,7 @@ begin(struct app *a)
 		    jv_as_str(jv_at(arr, i)));
 	jv_free(arr);
 	wallclock_start(a);
+	watch_start(a);
 	account_start(a->account);
 	err = provision_start(a->provision, false, why, sizeof(why));
 	if (err != 0)

@@ -79,6 +79,7 @@ struct app {
 	struct account *account;
 	struct ua *ua;
 	struct provision *provision;
+	struct watch *watch;
 	struct timer stop_timer, clock_timer;
 	struct deferred stopped;
 	int64_t started_us;
@@ -132,6 +133,14 @@ struct jv *expiry_list(const struct app *a);
 void expiry_warnings(const struct app *a, struct jv *out);
 /* expiry_check tells log and events of each step that was reached since. */
 void expiry_check(struct app *a);
+
+/* ---- watch.c: files of certificates ---- */
+
+struct watch;
+/* watch_start watches certs/, certs/trusted/, the identity folder and the
+ * built-in bundle; a change is read 0.3 s after the last write. */
+void watch_start(struct app *a);
+void watch_free(struct watch *w);
 
 /* ---- wallclock.c: what is known of the time ---- */
 

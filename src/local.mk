@@ -22,6 +22,7 @@ noinst_HEADERS += %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
 	%D%/ua_media.c \
 	%D%/ua_words.c \
 	%D%/verbs.c \
-	%D%/wallclock.c
+	%D%/wallclock.c \
+	%D%/watch.c
 %C%_bellbird_LDADD = $(CTL_LIBS) $(WEB_LIBS) prov/libprov.a \
 	sipcore/libsip.a -losipparser2 $(MEDIA_LIBS)

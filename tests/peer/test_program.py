@@ -5,7 +5,9 @@ and by a registrar of a few lines that sees every message."""
 import json
 import os
 import re
+import shutil
 import signal
+import ssl
 import subprocess
 import time
 
@@ -239,6 +241,38 @@ def a_registrar_that_goes_away(t):
          "tls last of another peer: none")
     t.ok(x.code == 4 and "the last was reg.state" in x.json["error"],
          "wait: exit 4: %s" % x.json.get("error"), x)
+
+
+@bb.test(30)
+def an_anchor_counts_as_soon_as_it_is_there(t):
+    """No reload: a CA copied to certs/trusted lets the registration pass, one
+    bad file beside it is named and harms nothing."""
+    r = Registrar(t, peers.ADDRESS)
+    e = t.endpoint(identity=t.pki.device, settings={
+        "sip.proxy": DOMAIN, "sip.tls.name": DOMAIN, "sip.u1.user": "1001",
+        "sip.obproxy": "sip.%s:%d" % (DOMAIN, r.port),
+        "audio.device": "null"})
+    trusted = os.path.join(e.state, "certs", "trusted")
+    e.start(ready=False)
+    try:
+        r.registered()
+        t.ok(False, "without the CA it must not register")
+    except ssl.SSLError:
+        pass
+    v = e.wait_class(3)
+    t.ok(v.get("class") == "cert.unknown_root", "refused without the CA", v)
+    bb.write(os.path.join(trusted, "broken.pem"), "no certificate\n")
+    shutil.copy(t.pki.root.crt, os.path.join(trusted, "site.pem"))
+    for _ in range(5):
+        try:
+            r.registered()
+            break
+        except ssl.SSLError:
+            pass
+    e.wait_account("registered", 5)
+    t.ok(True, "registered without a restart or reload")
+    t.ok("broken.pem" in e.proc.text(), "the bad file is named")
+    r.close()
 
 
 @bb.test(20)

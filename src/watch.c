@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: ISC */
+/* Certificates and anchors count as soon as their files are whole: the folders
+ * are watched (inotify), and what changed is read once they are quiet. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "bellbird/file.h"
+#include "internal.h"
+
+enum {
+	/* Copying a folder of certificates is one change. */
+	QUIET_US = 300000,
+	FOLDERS_MAX = 4
+};
+
+struct watch {
+	struct app *app;
+	int fd; /* of inotify */
+	struct io io;
+	struct timer quiet;
+	/* A folder, and the one file in it that matters; "": every file. */
+	struct {
+		int wd;
+		char file[NAME_MAX + 1];
+	} dirs[FOLDERS_MAX];
+	size_t num_dirs;
+};
+
+/* Watches one folder; one that is not there is no fault. */
+static void
+add(struct watch *w, const char *dir, const char *file)
+{
+	int wd = inotify_add_watch(w->fd, dir,
+	    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
+		IN_ONLYDIR);
+
+	if (wd < 0) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			log_warn(LOGC_APP, 0,
+			    "%s cannot be watched (%s): after a change, "
+			    "bellbird reload",
+			    esc(dir), err_str(errno));
+		return;
+	}
+	w->dirs[w->num_dirs].wd = wd;
+	ignore_err(str_copy(w->dirs[w->num_dirs].file,
+		       sizeof(w->dirs[w->num_dirs].file), file),
+	    "our own names are short");
+	w->num_dirs++;
+}
+
+/* Does this event concern a certificate? */
+static bool
+matters(const struct watch *w, const struct inotify_event *e)
+{
+	if ((e->mask & IN_Q_OVERFLOW) != 0)
+		return true; /* something was missed */
+	/* Ours are written under a hidden name and renamed. */
+	if (e->len == 0 || e->name[0] == '.')
+		return false;
+	for (size_t i = 0; i < w->num_dirs; i++)
+		if (w->dirs[i].wd == e->wd)
+			return w->dirs[i].file[0] == '\0' ||
+			    strcmp(w->dirs[i].file, e->name) == 0;
+	return false;
+}
+
+/* timer_cb: nothing has changed for a while. */
+static void
+on_quiet(void *arg)
+{
+	struct watch *w = arg;
+
+	tls_env_reload(w->app->tls);
+	expiry_check(w->app);
+}
+
+/* io_cb. */
+static void
+on_events(int fd, int what, void *arg)
+{
+	struct watch *w = arg;
+	/* inotify(7): aligned for the struct. */
+	_Alignas(struct inotify_event) char room[4096];
+	bool any = false;
+	ssize_t n;
+
+	(void)what;
+	while ((n = read(fd, room, sizeof(room))) > 0) {
+		for (char *p = room; p < room + n;) {
+			const struct inotify_event *e = (void *)p;
+
+			any |= matters(w, e);
+			p += sizeof(*e) + e->len;
+		}
+	}
+	if (any)
+		ignore_err(
+		    timer_start(&w->quiet, w->app->loop, QUIET_US, on_quiet, w),
+		    "HUP does the same");
+}
+
+void
+watch_start(struct app *a)
+{
+	struct watch *w = calloc(1, sizeof(*w));
+	char dir[PATH_MAX];
+
+	if (w == NULL)
+		return;
+	w->app = a;
+	a->watch = w;
+	if ((w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) < 0 ||
+	    io_start(&w->io, a->loop, w->fd, IO_READ, on_events, w) != 0) {
+		log_warn(LOGC_APP, 0,
+		    "certificates are not watched (%s): after a change, "
+		    "bellbird reload",
+		    err_str(errno));
+		return;
+	}
+	if (path_join(dir, sizeof(dir), a->paths.state, "certs/trusted") == 0)
+		add(w, dir, "");
+	if (path_join(dir, sizeof(dir), a->paths.state, "certs") == 0)
+		add(w, dir, "");
+	add(w, a->paths.identity, "");
+	ignore_err(str_copy(dir, sizeof(dir), BELLBIRD_CA_BUNDLE),
+	    "a path of configure is short");
+	if (strrchr(dir, '/') != NULL) {
+		const char *file = strrchr(BELLBIRD_CA_BUNDLE, '/') + 1;
+
+		*strrchr(dir, '/') = '\0';
+		add(w, dir, file);
+	}
+}
+
+void
+watch_free(struct watch *w)
+{
+	if (w == NULL)
+		return;
+	timer_stop(&w->quiet);
+	io_stop(&w->io);
+	if (w->fd >= 0)
+		close(w->fd);
+	free(w);
+}
