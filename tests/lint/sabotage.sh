@@ -30,7 +30,7 @@ plant() { # file, text
 	mkdir -p "$tmp/t/${1%/*}"
 	printf "$2" >>"$tmp/t/$1"
 }
-for s in layers size banned headers format names; do
+for s in layers size banned headers format names classes; do
 	tree
 	check $s.sh "" ""
 done
@@ -75,6 +75,19 @@ tree && plant docs/a.md 'see\n/wor''k/main/x\n'
 check names.sh docs/a.md:2 "a path of one machine"
 tree && plant docs/a.md 'pip from pyp''i.org\n'
 check names.sh docs/a.md:1 "a registry"
+tree && plant tls/c.c 'int a;\n/* "cert.no" */\ntls_explain(v, "cert.odd", "is odd");\n'
+check classes.sh tls/c.c:3 "a class without an entry"
+tree && plant src/c.c 'report_fail(r, E_X,\n    "odd", "it is odd", "try again");\n'
+check classes.sh src/c.c:2 "a class of one word without an entry"
+tree && plant tls/c.c 'return "the key is odd "\n       "[key.odd]";\n'
+check classes.sh tls/c.c:2 "a class in a text without an entry"
+tree && plant docs/TROUBLESHOOTING.md '# T\n### <a id="cert.gone"></a>cert.gone\n'
+check classes.sh docs/TROUBLESHOOTING.md:2 "an entry without a class"
+tree && plant tls/c.c 'class = "hs.b";\nclass = "hs.a";\n' && plant docs/TROUBLESHOOTING.md \
+    '### <a id="hs.b"></a>hs.b\n### <a id="hs.a"></a>hs.a\n'
+check classes.sh docs/TROUBLESHOOTING.md:2 "entries out of order"
+tree && plant prov/keys.def 'KEY("sip.tls.trust", LIST)\n' && plant docs/TLS.md '`sip.tls.trust`\n`sip.tls.thrust`\n'
+check classes.sh docs/TLS.md:2 "a setting that is none"
 # Programs: OpenSSL inside, and no BoringSSL at all.
 for pair in /usr/bin/openssl:'OpenSSL in the process' /bin/true:'no BoringSSL'; do
 	bin=${pair%%:*}
