@@ -279,6 +279,7 @@ struct tls_conn {
 	unsigned int holds; /* callbacks of ours on the stack */
 	bool up, ended, dead, told;
 	bool paused, full, eof, waiting, shut, clear_up;
+	bool again;  /* to be judged once more */
 	int end_err; /* the reason once `ended` */
 	int wr_err;  /* errno of a write; what the peer said is read first */
 	struct tls_listen *listen; /* that accepted us, or NULL */
@@ -306,6 +307,9 @@ int tls_hs_tcp_fail(struct tls_conn *c, int err);
 int tls_hs_timeout(struct tls_conn *c);
 /* tls_hs_late judges an end after the handshake (alerts in probation). */
 int tls_hs_late(struct tls_conn *c, int err);
+/* tls_hs_again judges the peer of a live connection once more; an error is told
+ * and kept, and the caller ends the connection. */
+MUST_CHECK int tls_hs_again(struct tls_conn *c);
 /* tls_hs_confirm: an application byte arrived. */
 void tls_hs_confirm(struct tls_conn *c);
 /* tls_hs_flush pushes output into the kernel now; true: nothing is left. */
@@ -323,6 +327,8 @@ MUST_CHECK int tls_conn_arm(struct tls_conn *c);
 void tls_conn_nodelay(int fd);
 /* tls_conn_fill copies what the caller knows into the record. */
 void tls_conn_fill(struct tls_conn *c, const struct tls_conn_conf *conf);
+/* tls_conn_again has the peer judged once more, from the loop. */
+void tls_conn_again(struct tls_conn *c);
 /* tls_conn_kill ends a connection from outside, as if its deadline passed. */
 void tls_conn_kill(struct tls_conn *c);
 
@@ -330,6 +336,8 @@ void tls_conn_kill(struct tls_conn *c);
 
 void tls_bev_orphan(struct tls_conn *c);
 void tls_bev_expired(struct tls_conn *c);
+/* tls_bev_again judges the peer of a live connection once more. */
+void tls_bev_again(struct tls_conn *c);
 /* tls_bev_bye says close_notify, if all that was written has left. */
 void tls_bev_bye(struct tls_conn *c);
 /* tls_listen_up hands an accepted connection over. */

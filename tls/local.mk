@@ -32,7 +32,8 @@ TLS_LIBS = tls/libtls.a base/libbase.a $(BSSL_LIBS) $(EVENT_LIBS) \
 	$(CARES_LIBS) $(JANSSON_LIBS) -lpthread
 
 if HAVE_CMOCKA
-TLS_TESTS = tests/unit/test_tls_bev tests/unit/test_tls_bev_end \
+TLS_TESTS = tests/unit/test_tls_again \
+	tests/unit/test_tls_bev tests/unit/test_tls_bev_end \
 	tests/unit/test_tls_cert tests/unit/test_tls_conn tests/unit/test_tls_hash \
 	tests/unit/test_tls_key tests/unit/test_tls_peer \
 	tests/unit/test_tls_policy tests/unit/test_tls_sess \
@@ -43,6 +44,8 @@ noinst_HEADERS += tests/unit/test_tls.h tests/unit/test_tls_bev.h \
 	tests/unit/test_tls_conn.h
 TLS_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(BSSL_CFLAGS) $(EVENT_CFLAGS) \
 	$(CMOCKA_CFLAGS) -iquote $(top_srcdir)/tests/lib
+tests_unit_test_tls_again_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
+tests_unit_test_tls_again_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_bev_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_bev_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_bev_end_CPPFLAGS = $(TLS_TEST_CPPFLAGS)

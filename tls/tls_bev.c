@@ -402,6 +402,17 @@ tls_bev_expired(struct tls_conn *c)
 	fail(c);
 }
 
+void
+tls_bev_again(struct tls_conn *c)
+{
+	int err;
+
+	if (!is_live(c) || c->face->failed || (err = tls_hs_again(c)) == 0)
+		return;
+	c->end_err = err;
+	fail(c);
+}
+
 /* The environment goes before its connections do: nothing of it is used from
  * here on. */
 void

@@ -377,7 +377,15 @@ on_later(void *arg)
 	struct tls_conn *c = arg;
 	int64_t t0 = enter(c);
 
-	if (c->v.phase == TLS_PH_CONNECT && c->end_err != 0)
+	int err = 0;
+
+	if (c->again) {
+		c->again = false;
+		err = tls_hs_again(c);
+	}
+	if (err != 0)
+		finish(c, err);
+	else if (c->v.phase == TLS_PH_CONNECT && c->end_err != 0)
 		finish(c, tls_hs_tcp_fail(c, c->end_err));
 	else if (c->shut)
 		finish(c, 0);
@@ -576,6 +584,13 @@ tls_conn_kill(struct tls_conn *c)
 
 	finish(c, tls_hs_timeout(c));
 	leave(c, t0, "tls kill");
+}
+
+void
+tls_conn_again(struct tls_conn *c)
+{
+	c->again = true;
+	loop_defer(c->env->loop, &c->later, on_later, c);
 }
 
 void

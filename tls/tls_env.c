@@ -261,6 +261,21 @@ tls_env_reload(struct tls_env *e)
 	    e->trust[SET_SIPTRUSTED].num, e->slots[TLS_ID_FACTORY].num > 0,
 	    e->slots[TLS_ID_SIP_OWNER].num > 0,
 	    e->slots[TLS_ID_SERVER].num > 0);
+	tls_env_rejudge(e);
+}
+
+void
+tls_env_rejudge(struct tls_env *e)
+{
+	struct tls_conn *c, *next;
+
+	for (c = LIST_FIRST(&e->conns); c != NULL; c = next) {
+		next = LIST_NEXT(c, link);
+		if (c->flt != NULL)
+			tls_bev_again(c);
+		else
+			tls_conn_again(c);
+	}
 }
 
 /* The slot of an id; NULL for none and auto. */

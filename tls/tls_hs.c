@@ -295,10 +295,10 @@ tls_hs_fail(struct tls_conn *c, int err)
 	record_end(c);
 }
 
-/* The library answers a resumed session of a client of ours without asking
- * us again: judge what the ticket says the client had shown. */
+/* Judges again what the peer had shown: the library does not ask when a client
+ * of ours resumes a session, nor when trust or clock change. */
 static int
-judge_resumed(struct tls_conn *c)
+judge_again(struct tls_conn *c)
 {
 	const STACK_OF(CRYPTO_BUFFER) *bufs =
 	    SSL_get0_peer_certificates(c->ssl);
@@ -342,7 +342,7 @@ hs_done(struct tls_conn *c)
 
 	note_negotiated(c);
 	if (v->resumed && v->policy.dir == TLS_SERVER && v->policy.verify &&
-	    (err = judge_resumed(c)) != 0)
+	    (err = judge_again(c)) != 0)
 		return err;
 	if (v->resumed && v->policy.dir == TLS_CLIENT) {
 		v->shown = c->sess_shown;
@@ -492,6 +492,30 @@ tls_hs_late(struct tls_conn *c, int err)
 	} else {
 		return err;
 	}
+	v->ok = false;
+	tls_sess_forget(c);
+	record_end(c);
+	return err;
+}
+
+int
+tls_hs_again(struct tls_conn *c)
+{
+	struct tls_verdict *v = &c->v;
+	bool was = v->peer_verified;
+	int err;
+
+	if (!c->up || c->ended || v->clear ||
+	    (v->policy.dir == TLS_SERVER && !v->policy.verify))
+		return 0;
+	if ((err = judge_again(c)) == 0) {
+		if (v->peer_verified != was)
+			tls_env_keep(c->env, v, true);
+		return 0;
+	}
+	log_warn(LOGC_TLS, v->id,
+	    "trust, identities or clock changed: this connection would not be "
+	    "made any more");
 	v->ok = false;
 	tls_sess_forget(c);
 	record_end(c);

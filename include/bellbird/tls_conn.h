@@ -42,6 +42,13 @@ void tls_env_free(struct tls_env *e);
 /* tls_env_reload reads trust and identities again (HUP, upload); what fails is
  * logged, the good rest counts. */
 void tls_env_reload(struct tls_env *e);
+/*
+ * tls_env_rejudge judges the peers of live connections again, as after an
+ * anchor went or the clock was set; reloading does it too.  One that does not
+ * hold any more ends from the loop, with TLS_EV_CLOSED and its verdict; a
+ * client that was only asked for its certificate loses its identity.
+ */
+void tls_env_rejudge(struct tls_env *e);
 bool tls_env_has_identity(const struct tls_env *e, enum tls_identity id);
 /* tls_env_identity_cn copies the CN of a slot's leaf; E_TLS_KEY if the slot is
  * empty. */
