@@ -2,9 +2,12 @@
 /* The one seam for time: the kernel's clocks, or a pair that stands still.
  * Also the floor below which no wall clock is believed. */
 #include <assert.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bellbird/clock.h"
 
@@ -76,6 +79,35 @@ int
 clock_is_fake(void)
 {
 	return fake.on;
+}
+
+int
+clock_jump_arm(int fd)
+{
+	/* Some day in the far future; what counts is the cancelling. */
+	struct itimerspec never = { .it_value = { .tv_sec = INT32_MAX } };
+
+	if (timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
+		&never, NULL) != 0 &&
+	    errno != ECANCELED)
+		return errno;
+	return 0;
+}
+
+int
+clock_jump_open(int *out)
+{
+	int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	int err;
+
+	if (fd < 0)
+		return errno;
+	if ((err = clock_jump_arm(fd)) != 0) {
+		close(fd);
+		return err;
+	}
+	*out = fd;
+	return 0;
 }
 
 int64_t

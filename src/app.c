@@ -92,6 +92,7 @@ app_apply(struct app *a, unsigned int scopes)
 	if (scopes & PROV_S_LIVE) {
 		app_set_level(a);
 		app_set_allow(a);
+		wallclock_check(a); /* clock.trusted */
 	}
 	if (scopes & PROV_S_REREGISTER) {
 		/* A call that is up keeps its flow until it ends. */
@@ -371,7 +372,6 @@ app_clear(struct app *a)
 {
 	log_add_tap(NULL, NULL);
 	timer_stop(&a->stop_timer);
-	timer_stop(&a->clock_timer);
 	watch_free(a->watch);
 	loop_undefer(&a->stopped);
 	provision_free(a->provision);
@@ -382,7 +382,7 @@ app_clear(struct app *a)
 	dns_free(a->dns);
 	tls_env_free(a->tls);
 	worker_free(a->worker); /* first: it may be writing settings */
-	free(a->clock_save);    /* its done() did not run */
+	wallclock_free(a->clock);
 	prov_store_free(a->store);
 	media_exit(); /* finishes what the worker did not get to */
 	loop_free(a->loop);

@@ -80,7 +80,8 @@ struct app {
 	struct ua *ua;
 	struct provision *provision;
 	struct watch *watch;
-	struct timer stop_timer, clock_timer;
+	struct wallclock *clock;
+	struct timer stop_timer;
 	struct deferred stopped;
 	int64_t started_us;
 	int exit_code;
@@ -88,8 +89,6 @@ struct app {
 	struct jv *restart_keys; /* changed, but count after a restart only */
 	bool conf_refused; /* bellbird.conf: the last good copy is in force */
 	struct jv *expiry_told; /* SHA-256 -> the step that was told */
-	void *clock_save;       /* owned: what the worker writes of the clock */
-	bool clock_confirmed;   /* by the Date of a verified server */
 	bool reregister;        /* wanted as soon as no call is up */
 	bool log_given;         /* -D lies over log.level */
 };
@@ -148,10 +147,15 @@ void watch_free(struct watch *w);
  * daemon (STA_UNSYNC), or confirmed by wallclock_heard(). */
 bool wallclock_is_good(const struct app *a);
 struct tls_clock wallclock_now(const struct app *a);
-/* wallclock_load reads the time that was good last; wallclock_start does, and
- * keeps it once a day. */
+/* wallclock_load reads the time that was good last; wallclock_start does, keeps
+ * it once a day, and has live connections judged again when the clock is set or
+ * becomes good. */
 void wallclock_load(const struct app *a);
 void wallclock_start(struct app *a);
+/* wallclock_free comes after the worker ended: it owns what that writes. */
+void wallclock_free(struct wallclock *w);
+/* wallclock_check looks whether the clock became good. */
+void wallclock_check(struct app *a);
 /* wallclock_heard compares with the Date of a verified provisioning server. */
 void wallclock_heard(struct app *a, const struct prov_report *r);
 /* wallclock_parse reads "2026-11-24T13:37:54Z" (RFC 3339) as seconds since

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What is known of the time, for the policy layer: is the wall clock good, and
  * before that, which time is certainly past (docs/ARCHITECTURE.md, time). */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +18,21 @@ enum {
 	TEXT_MAX = 32
 };
 #define DAY_US INT64_C(86400000000)
+/* While nothing has confirmed the clock: a daemon that slews it tells nobody.
+ */
+#define ASK_US INT64_C(60000000)
 
 static const char floor_name[] = "clock";
+
+/* What a running endpoint keeps of its clock. */
+struct wallclock {
+	struct timer day, ask;
+	struct io jumps;
+	int jump_fd;       /* clock_jump_open(); -1: none */
+	struct save *save; /* owned: what the worker writes */
+	bool confirmed;    /* by the Date of a verified server */
+	bool good;         /* as of the last look */
+};
 
 /* Does some daemon (chrony, ntpd, BusyBox) keep the kernel's clock? */
 static bool
@@ -32,7 +46,8 @@ is_disciplined(void)
 bool
 wallclock_is_good(const struct app *a)
 {
-	return prov_get_bool(a->store, "clock.trusted") || a->clock_confirmed ||
+	return prov_get_bool(a->store, "clock.trusted") ||
+	    (a->clock != NULL && a->clock->confirmed) ||
 	    access("/run/systemd/timesync/synchronized", F_OK) == 0 ||
 	    is_disciplined();
 }
@@ -54,7 +69,7 @@ struct save {
 	char path[PATH_MAX];
 	char text[TEXT_MAX];
 	int unsynced;
-	struct app *app;
+	struct wallclock *clock;
 };
 
 /* worker_job. */
@@ -77,7 +92,7 @@ save_done(int err, void *arg)
 		log_warn(LOGC_APP, 0, "%s: the time is not kept: %s",
 		    esc(s->path), err_str(err));
 	file_log_unsynced(s->path, s->unsynced);
-	s->app->clock_save = NULL;
+	s->clock->save = NULL;
 	free(s);
 }
 
@@ -88,7 +103,7 @@ save(struct app *a)
 	int64_t now = clock_wall_s();
 	struct save *s;
 
-	if (a->clock_save != NULL || !wallclock_is_good(a) ||
+	if (a->clock->save != NULL || !wallclock_is_good(a) ||
 	    now < clock_floor_s() + SAVE_S)
 		return;
 	if ((s = calloc(1, sizeof(*s))) == NULL)
@@ -100,8 +115,8 @@ save(struct app *a)
 		free(s);
 		return;
 	}
-	s->app = a;
-	a->clock_save = s;
+	s->clock = a->clock;
+	a->clock->save = s;
 	clock_set_floor_s(now);
 }
 
@@ -113,8 +128,58 @@ on_day(void *arg)
 
 	save(a);
 	expiry_check(a);
-	ignore_err(timer_start(&a->clock_timer, a->loop, DAY_US, on_day, a),
+	ignore_err(timer_start(&a->clock->day, a->loop, DAY_US, on_day, a),
 	    "cannot fail while it is this timer");
+}
+
+/* timer_cb. */
+static void
+on_ask(void *arg)
+{
+	wallclock_check(arg);
+}
+
+void
+wallclock_check(struct app *a)
+{
+	struct wallclock *w = a->clock;
+	bool was;
+
+	if (w == NULL)
+		return; /* it has not begun yet */
+	was = w->good;
+	w->good = wallclock_is_good(a);
+	if (w->good && !was) {
+		log_info(LOGC_APP, 0,
+		    "the clock is good: live connections are judged by it");
+		tls_env_rejudge(a->tls);
+	}
+	if (w->good)
+		timer_stop(&w->ask);
+	else
+		ignore_err(timer_start(&w->ask, a->loop, ASK_US, on_ask, a),
+		    "cannot fail while it is this timer");
+}
+
+/* io_cb: somebody set the clock. */
+static void
+on_jump(int fd, int what, void *arg)
+{
+	struct app *a = arg;
+	uint64_t n;
+
+	(void)what;
+	/* ECANCELED tells of the jump; arming anew forgets it. */
+	if (read(fd, &n, sizeof(n)) < 0 && errno == EAGAIN)
+		return;
+	if (clock_jump_arm(fd) != 0)
+		io_stop(&a->clock->jumps);
+	log_info(LOGC_APP, 0, "the clock was set");
+	a->clock->good = wallclock_is_good(a);
+	tls_env_rejudge(a->tls);
+	wallclock_check(a);
+	save(a);
+	expiry_check(a);
 }
 
 void
@@ -137,9 +202,35 @@ wallclock_load(const struct app *a)
 void
 wallclock_start(struct app *a)
 {
+	struct wallclock *w = calloc(1, sizeof(*w));
+
 	wallclock_load(a);
-	ignore_err(timer_start(&a->clock_timer, a->loop, 0, on_day, a),
+	if (w == NULL)
+		return;
+	w->jump_fd = -1;
+	a->clock = w;
+	w->good = wallclock_is_good(a);
+	ignore_err(timer_start(&w->day, a->loop, 0, on_day, a),
 	    "without it the floor stays where it is");
+	wallclock_check(a);
+	if (clock_jump_open(&w->jump_fd) != 0 ||
+	    io_start(&w->jumps, a->loop, w->jump_fd, IO_READ, on_jump, a) != 0)
+		log_warn(
+		    LOGC_APP, 0, "it is not seen when somebody sets the clock");
+}
+
+void
+wallclock_free(struct wallclock *w)
+{
+	if (w == NULL)
+		return;
+	timer_stop(&w->day);
+	timer_stop(&w->ask);
+	io_stop(&w->jumps);
+	if (w->jump_fd >= 0)
+		close(w->jump_fd);
+	free(w->save); /* its done() did not run */
+	free(w);
 }
 
 /* Days since 1970 of a date in the Gregorian calendar; no time_t, which may
@@ -259,8 +350,8 @@ wallclock_heard(struct app *a, const struct prov_report *r)
 {
 	int64_t s, wall = clock_wall_s();
 
-	if (!r->verdict.peer_verified || !http_date(r->date, &s) ||
-	    s < clock_floor_s())
+	if (a->clock == NULL || !r->verdict.peer_verified ||
+	    !http_date(r->date, &s) || s < clock_floor_s())
 		return;
 	if (s < wall - AGREE_S || s > wall + AGREE_S) {
 		log_warn(LOGC_APP, 0,
@@ -269,9 +360,10 @@ wallclock_heard(struct app *a, const struct prov_report *r)
 		    (long long)(s - wall), esc(r->server));
 		return;
 	}
-	if (!a->clock_confirmed && !wallclock_is_good(a))
+	if (!wallclock_is_good(a))
 		log_info(LOGC_APP, 0, "the clock is confirmed by %s",
 		    esc(r->server));
-	a->clock_confirmed = true;
+	a->clock->confirmed = true;
+	wallclock_check(a);
 	save(a);
 }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bellbird/err.h"
+
 /*
  * The one seam for time.  Nothing else calls clock_gettime() or time().
  * Certificate times are int64 seconds since 1970, never time_t.
@@ -27,6 +29,14 @@ int clock_is_fake(void);
  * time).  clock_set_floor_s ignores what is lower than the build time. */
 int64_t clock_floor_s(void);
 void clock_set_floor_s(int64_t s);
+
+/*
+ * clock_jump_open stores a descriptor, owned by the caller, that becomes
+ * readable when somebody sets the wall clock, and clock_jump_arm has it do so
+ * again (timerfd_settime(2), TFD_TIMER_CANCEL_ON_SET); an errno.
+ */
+MUST_CHECK int clock_jump_open(int *fd);
+MUST_CHECK int clock_jump_arm(int fd);
 
 /* clock_iso writes "2026-11-24T13:37:54.123Z"; needs 25 bytes. */
 void clock_iso(char *out, size_t size, int64_t wall_us);

@@ -27,10 +27,11 @@ def header(msg, name):
 
 
 class Registrar:
-    def __init__(self, t, host):
+    def __init__(self, t, host, server=None):
+        server = server or t.pki.server
         self.host = host
         ctx = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        ctx.load_cert_chain(t.pki.server.chain, t.pki.server.key)
+        ctx.load_cert_chain(server.chain, server.key)
         ctx.load_verify_locations(t.pki.device_ca.crt)
         ctx.verify_mode = ssl.CERT_REQUIRED
         self.ctx = ctx

@@ -139,6 +139,33 @@ def the_last_good_time_is_the_floor(t):
 
 
 @bb.test(30)
+def a_clock_that_becomes_good(t):
+    """A server whose certificate ended since the floor is let in while the
+    clock is not confirmed, and is judged again once it is."""
+    now = time.time()
+    cert = t.pki.leaf("ended", "localhost", t.pki.inter,
+                      ["URI:sip:" + DOMAIN],
+                      dates=[time.strftime("%Y%m%d%H%M%SZ", time.gmtime(x))
+                             for x in (now - 86400, now - 1)])
+    r = Registrar(t, peers.ADDRESS, server=cert)
+    e = t.endpoint(identity=t.pki.device, trusted=[t.pki.root], settings={
+        "sip.proxy": DOMAIN, "sip.tls.name": DOMAIN, "sip.u1.user": "1001",
+        "audio.device": "null",
+        "sip.obproxy": "sip.%s:%d" % (DOMAIN, r.port)})
+    e.start(ready=False)
+    r.registered()
+    e.wait_account("registered", 5)
+    t.ok(e.status()["clock"]["trusted"] is False, "nothing confirms the clock")
+    x = e.verb("config", "set", "clock.trusted", "1")
+    t.ok(x.code == 0, "clock.trusted = 1", x)
+    v = e.wait_class(5)
+    t.ok(v.get("class") == "cert.expired"
+         and e.account().get("state") != "registered",
+         "the connection ends: %s" % v.get("text"), v)
+    r.close()
+
+
+@bb.test(30)
 def answering_by_hand(t):
     """answer.mode = ring: events tell, `answer` answers, `hangup` ends."""
     r, e = world(t, **{"answer.mode": "ring"})
