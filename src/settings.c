@@ -24,9 +24,10 @@ tls_value(const struct app *a, enum tls_use use, const char *account,
 		if (prov_get(a->store, key)[0] != '\0')
 			return prov_get(a->store, key);
 	}
-	/* The syslog use has no keys of its own: it follows provisioning. */
-	(void)snprintf(key, 64, "%s.tls.%s",
-	    tls_use_name(use == TLS_USE_SYSLOG ? TLS_USE_PROV : use), field);
+	/* These have no keys of their own: they follow provisioning. */
+	if (use == TLS_USE_SYSLOG || use == TLS_USE_EST)
+		use = TLS_USE_PROV;
+	(void)snprintf(key, 64, "%s.tls.%s", tls_use_name(use), field);
 	return prov_get(a->store, key);
 }
 
@@ -95,6 +96,11 @@ settings_tls(const struct app *a, enum tls_use use, const char *account,
 		(void)snprintf(
 		    why, why_size, "%s is longer than a name can be", key);
 		return E_TLS_PARAM;
+	}
+	/* Another server than that of provisioning, and another identity. */
+	if (use == TLS_USE_EST) {
+		s.name[0] = '\0';
+		s.identity = TLS_ID_AUTO;
 	}
 	s.handshake_ms = HANDSHAKE_MS;
 	s.sip_owner_present = has_sip_owner(a);

@@ -59,6 +59,14 @@ refuse(char *why, size_t why_size, const char *fmt, ...)
 	return E_TLS_PARAM;
 }
 
+/* Whose settings count: those of provisioning also for what has none. */
+static const char *
+keys_of(enum tls_use use)
+{
+	return tls_use_name(
+	    use == TLS_USE_SYSLOG || use == TLS_USE_EST ? TLS_USE_PROV : use);
+}
+
 /* True for the four versions that exist. */
 static bool
 is_version(uint16_t v)
@@ -78,7 +86,7 @@ static int
 decide_versions(struct tls_policy *p, const struct tls_settings *s, char *why,
     size_t why_size)
 {
-	const char *u = tls_use_name(p->use);
+	const char *u = keys_of(p->use);
 
 	if (!is_version(s->min) || !is_version(s->max))
 		return refuse(why, why_size,
@@ -132,17 +140,23 @@ decide_profile(struct tls_policy *p, const struct tls_settings *s)
 	};
 
 	p->profile = s->profile;
-	reason(p, TLS_F_PROFILE, "%s.tls.profile = %s: %s",
-	    tls_use_name(p->use), tls_profile_name(s->profile),
-	    what[s->profile]);
+	reason(p, TLS_F_PROFILE, "%s.tls.profile = %s: %s", keys_of(p->use),
+	    tls_profile_name(s->profile), what[s->profile]);
 }
 
 /* Whether the peer's certificate is judged. */
 static void
 decide_verify(struct tls_policy *p, const struct tls_settings *s)
 {
-	const char *u = tls_use_name(p->use);
+	const char *u = keys_of(p->use);
 
+	if (p->dir == TLS_CLIENT && p->use == TLS_USE_EST) {
+		p->verify = true;
+		reason(p, TLS_F_VERIFY,
+		    "always: whoever issues our certificate must prove who it "
+		    "is (RFC 7030 3.3.1)");
+		return;
+	}
 	if (p->dir == TLS_CLIENT) {
 		p->verify = s->verify;
 		if (s->verify)
@@ -176,7 +190,7 @@ static int
 decide_trust(struct tls_policy *p, const struct tls_settings *s, char *why,
     size_t why_size)
 {
-	const char *u = tls_use_name(p->use);
+	const char *u = keys_of(p->use);
 	char sets[40];
 
 	p->trust = s->trust &
@@ -270,7 +284,7 @@ static int
 decide_name(struct tls_policy *p, const char *peer,
     const struct tls_settings *s, char *why, size_t why_size)
 {
-	const char *u = tls_use_name(p->use);
+	const char *u = keys_of(p->use);
 	const char *rule, *from;
 
 	if (p->dir == TLS_SERVER) {
@@ -309,7 +323,7 @@ static int
 decide_identity(struct tls_policy *p, const struct tls_settings *s, char *why,
     size_t why_size)
 {
-	const char *u = tls_use_name(p->use);
+	const char *u = keys_of(p->use);
 
 	if (p->dir == TLS_SERVER) {
 		p->identity = TLS_ID_SERVER;
@@ -323,7 +337,8 @@ decide_identity(struct tls_policy *p, const struct tls_settings *s, char *why,
 		    "%s.tls.identity = server: that certificate is for "
 		    "listeners, a client cannot show it",
 		    u);
-	if (s->identity == TLS_ID_SIP_OWNER && p->use != TLS_USE_SIP)
+	if (s->identity == TLS_ID_SIP_OWNER && p->use != TLS_USE_SIP &&
+	    p->use != TLS_USE_EST)
 		return refuse(why, why_size,
 		    "%s.tls.identity = sip-owner: that certificate is for "
 		    "sip only",
@@ -332,6 +347,18 @@ decide_identity(struct tls_policy *p, const struct tls_settings *s, char *why,
 		p->identity = s->identity;
 		reason(p, TLS_F_IDENTITY, "%s.tls.identity = %s", u,
 		    tls_identity_name(s->identity));
+		return 0;
+	}
+	if (p->use == TLS_USE_EST) {
+		/* RFC 7030 3.3.2: the one being renewed, else the one the
+		 * device came with; never chosen again by what a server
+		 * lists, since the request depends on it. */
+		p->identity =
+		    s->sip_owner_present ? TLS_ID_SIP_OWNER : TLS_ID_FACTORY;
+		reason(p, TLS_F_IDENTITY,
+		    s->sip_owner_present
+			? "the owner's certificate renews itself"
+			: "the device certificate asks for the owner's first");
 		return 0;
 	}
 	p->identity_auto = true;
@@ -366,9 +393,8 @@ decide_strength(struct tls_policy *p, const struct tls_settings *s)
 		    "present");
 	else
 		reason(p, TLS_F_STRENGTH,
-		    "the floor, lowered by %s.tls.allow: %s%s",
-		    tls_use_name(p->use), over,
-		    s->cn ? " (tls.cn = 1 implies no-san)" : "");
+		    "the floor, lowered by %s.tls.allow: %s%s", keys_of(p->use),
+		    over, s->cn ? " (tls.cn = 1 implies no-san)" : "");
 }
 
 /* Validity is never skipped. */
@@ -402,7 +428,7 @@ decide_deadline(struct tls_policy *p, const struct tls_settings *s, char *why,
 	    s->handshake_ms > HANDSHAKE_MS_MAX)
 		return refuse(why, why_size,
 		    "%s.tls: a handshake may take 1 to 60 seconds",
-		    tls_use_name(p->use));
+		    keys_of(p->use));
 	p->handshake_ms = s->handshake_ms;
 	reason(p, TLS_F_DEADLINE,
 	    "connecting and the whole handshake within %u ms",

@@ -119,7 +119,7 @@ const char *
 tls_use_name(enum tls_use use)
 {
 	static const char *const names[TLS_USE_MAX] = { "sip", "prov", "web",
-		"syslog" };
+		"syslog", "est" };
 
 	return (unsigned int)use < TLS_USE_MAX ? names[use] : "unknown";
 }

@@ -13,6 +13,7 @@ enum tls_use {
 	TLS_USE_PROV,
 	TLS_USE_WEB,
 	TLS_USE_SYSLOG,
+	TLS_USE_EST, /* enrolment (RFC 7030) */
 	TLS_USE_MAX
 };
 enum tls_dir { TLS_CLIENT, TLS_SERVER };

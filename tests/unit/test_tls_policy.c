@@ -179,6 +179,8 @@ refuses_contradictions_and_names_the_keys(void **state)
 		    T_ID_SERVER, "sip.tls.identity", "listener" },
 		{ "the owner's slot for prov", TLS_USE_PROV, "a.example",
 		    T_ID_OWNER, "prov.tls.identity", "sip only" },
+		{ "nothing to trust an issuer by", TLS_USE_EST, "ca.example",
+		    T_NO_TRUST_NO_VERIFY, "prov.tls.trust", "empty" },
 		{ "too slow", TLS_USE_SIP, "a.example", T_SLOW, "sip.tls",
 		    "60 seconds" },
 		{ "too fast", TLS_USE_SIP, "a.example", T_FAST, "sip.tls",
@@ -222,6 +224,9 @@ every_field_has_its_reason(void **state)
 		for (size_t i = 0; i < LEN(t); i++) {
 			enum tls_dir dir =
 			    use == TLS_USE_WEB ? TLS_SERVER : TLS_CLIENT;
+
+			if (use == TLS_USE_EST && t[i] == T_NO_TRUST_NO_VERIFY)
+				continue; /* it is always verified */
 
 			assert_int_equal(
 			    decide(&p, use, dir, "a.example", t[i], why), 0);
@@ -323,6 +328,41 @@ the_table_of_fields_holds(void **state)
 		assert_int_equal(p.cn,
 		    v[i].dir == TLS_CLIENT &&
 			(v[i].allow & TLS_ALLOW_NO_SAN) != 0);
+	}
+}
+
+/* RFC 7030 3.3: whatever is set, the issuer is verified, and we show the
+ * certificate that is renewed, else the one the device came with. */
+static void
+enrolment_has_rules_of_its_own(void **state)
+{
+	static const struct {
+		const char *why;
+		enum tweak t;
+		enum tls_identity id;
+	} v[] = {
+		{ "the first shows the device", T_NONE, TLS_ID_FACTORY },
+		{ "renewing shows what is renewed", T_OWNER_THERE,
+		    TLS_ID_SIP_OWNER },
+		{ "the owner's slot, by name", T_ID_OWNER, TLS_ID_SIP_OWNER },
+		{ "the device, though there is an owner", T_ID_FACTORY,
+		    TLS_ID_FACTORY },
+		{ "verify = 0", T_NO_VERIFY, TLS_ID_FACTORY },
+	};
+	struct tls_policy p;
+	char why[256];
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("enrols: %s\n", v[i].why);
+		assert_int_equal(decide(&p, TLS_USE_EST, TLS_CLIENT,
+				     "ca.example", v[i].t, why),
+		    0);
+		assert_true(p.verify);
+		assert_int_equal(p.name_rule, TLS_NAME_HTTPS);
+		assert_string_equal(p.name, "ca.example");
+		assert_int_equal(p.identity, v[i].id);
+		assert_false(p.identity_auto);
 	}
 }
 
@@ -437,6 +477,7 @@ words_are_read_and_printed(void **state)
 	assert_int_equal(tls_profile_parse("old", &prof), E_PARSE);
 	assert_string_equal(tls_version_name(0), "none");
 	assert_string_equal(tls_use_name(TLS_USE_PROV), "prov");
+	assert_string_equal(tls_use_name(TLS_USE_EST), "est");
 }
 
 int
@@ -446,6 +487,7 @@ main(void)
 		cmocka_unit_test(refuses_contradictions_and_names_the_keys),
 		cmocka_unit_test(every_field_has_its_reason),
 		cmocka_unit_test(the_table_of_fields_holds),
+		cmocka_unit_test(enrolment_has_rules_of_its_own),
 		cmocka_unit_test(an_unconfirmed_clock_means_the_floor),
 		cmocka_unit_test(a_name_loses_port_brackets_and_zone),
 		cmocka_unit_test(words_are_read_and_printed),
