@@ -18,9 +18,24 @@ dist_check_SCRIPTS += $(LINT)
 TESTS += $(LINT)
 EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
 	%D%/cross.sh %D%/bench/run.py %D%/bench/bench_speed.py \
+	%D%/bench/bench_tls.py \
 	%D%/peer/registrar.py %D%/peer/bb.py %D%/peer/peers.py \
 	%D%/peer/run.py %D%/peer/kill_shim.c %D%/peer/test_badconf.py \
 	%D%/peer/test_baresip.py %D%/peer/test_doctor.py %D%/peer/test_kamailio.py \
 	%D%/peer/test_kill.py %D%/peer/test_nginx.py \
 	%D%/peer/test_peers.py %D%/peer/test_program.py %D%/peer/test_sipp.py \
 	%D%/peer/test_srtp_policy.py
+
+# The handshake benches (tests/bench/bench_tls.py); never installed.
+check_PROGRAMS += %D%/bench/our_tls %D%/bench/raw_tls
+noinst_HEADERS += %D%/bench/bench.h
+%C%_bench_our_tls_CPPFLAGS = $(AM_CPPFLAGS) $(BSSL_CFLAGS) $(EVENT_CFLAGS)
+%C%_bench_our_tls_LDADD = $(TLS_LIBS)
+%C%_bench_raw_tls_CPPFLAGS = $(AM_CPPFLAGS) $(BSSL_CFLAGS)
+%C%_bench_raw_tls_LDADD = $(BSSL_LIBS)
+
+# Speed is reported, not tested: docs/TESTING.md.
+.PHONY: bench
+bench: all %D%/bench/our_tls %D%/bench/raw_tls
+	BELLBIRD='$(abs_top_builddir)/src/bellbird' \
+	    python3 $(top_srcdir)/%D%/bench/run.py

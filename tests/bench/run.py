@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: ISC
 """The bench: bellbird beside Debian's baresip, in the same run.
 
-    BELLBIRD=build/src/bellbird tests/bench/run.py
+    make -C build tests/bench/our_tls tests/bench/raw_tls
+    BELLBIRD=build/src/bellbird tests/bench/run.py [--quick] [bench_speed | bench_tls]
+
+`make -C build bench` does both.  --quick runs each handshake bench once, with
+few handshakes: that it works, not how fast.
 
 Prints medians of 5 and, where baresip does the same, the ratio.  Figures are
 reported; none is a gate (docs/TESTING.md).
@@ -17,4 +21,8 @@ import run  # noqa: E402
 
 if __name__ == "__main__":
     os.environ["PYTHONPATH"] = HERE
-    sys.exit(run.outside(["bench_speed"], []))
+    words = sys.argv[1:]
+    if "--quick" in words:
+        words.remove("--quick")
+        os.environ["BENCH_QUICK"] = "1"
+    sys.exit(run.outside(words or ["bench_speed", "bench_tls"], []))
