@@ -1,4 +1,4 @@
-# contrib/: units, init scripts, sample configuration.
+# contrib/: units, init scripts, sample configuration, CAs.
 EXTRA_DIST += %D%/bellbird.service.in %D%/bellbird.sysusers \
 	%D%/init/bellbird.sysv %D%/init/bellbird.procd
 %D%/bellbird.service: $(srcdir)/%D%/bellbird.service.in Makefile
@@ -14,3 +14,12 @@ nodist_sysusers_DATA = %D%/bellbird.conf
 CLEANFILES += %D%/bellbird.conf
 endif
 dist_doc_DATA = %D%/bellbird.conf.sample
+if WITH_CA_BUNDLE
+# The day is that of the file: its age counts, not that of the build.
+nodist_pkgdata_DATA = %D%/ca-bundle.pem
+%D%/ca-bundle.pem: $(CA_BUNDLE)
+	$(AM_V_GEN)$(MKDIR_P) %D% && { \
+	date -u -r "$(CA_BUNDLE)" "+# bellbird CA snapshot %Y-%m-%d" && \
+	cat "$(CA_BUNDLE)"; } > $@
+CLEANFILES += %D%/ca-bundle.pem
+endif

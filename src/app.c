@@ -95,6 +95,7 @@ app_apply(struct app *a, unsigned int scopes)
 		wallclock_check(a); /* clock.trusted */
 	}
 	if (scopes & PROV_S_REREGISTER) {
+		trust_check(a); /* sip.tls.trust */
 		/* A call that is up keeps its flow until it ends. */
 		a->reregister = true;
 		app_stop_check(a);
@@ -161,7 +162,7 @@ on_reloaded(const struct prov_outcome *o, void *arg)
 		log_err(LOGC_APP, 0,
 		    "the settings could not be reloaded, the old ones stay");
 	app_log_problems(o->problems);
-	tls_env_reload(a->tls);
+	trust_reload(a);
 }
 
 /* HUP: files that an operator may have edited are read again. */
@@ -388,6 +389,7 @@ app_clear(struct app *a)
 	loop_free(a->loop);
 	jv_free(a->restart_keys);
 	jv_free(a->expiry_told);
+	jv_free(a->trust_told);
 	if (a->state_lock >= 0)
 		close(a->state_lock); /* the last: now another may write */
 }
@@ -416,6 +418,7 @@ begin(struct app *a)
 		log_warn(LOGC_APP, 0, "insecure by setting: %s",
 		    jv_as_str(jv_at(arr, i)));
 	jv_free(arr);
+	trust_check(a);
 	wallclock_start(a);
 	watch_start(a);
 	account_start(a->account);

@@ -417,7 +417,7 @@ report(const struct doctor *d)
 	const struct tls_verdict *v = &d->out[0].v;
 	char text[sizeof(v->text)] = "", addr[ADDR_STR_MAX] = "";
 	const char *class = v->class;
-	struct jv *o = jv_obj();
+	struct jv *o = jv_obj(), *notes = jv_arr();
 
 	if (d->dns_err != 0)
 		dns_words(d, &class, text, sizeof(text));
@@ -434,6 +434,8 @@ report(const struct doctor *d)
 	jv_set_str(o, "class", class);
 	jv_set_str(o, "text", text);
 	jv_set(o, "probes", probes_json(d));
+	trust_warnings(&d->app, notes);
+	jv_set(o, "notes", notes);
 	jv_set(o, "verdict", d->dns_err == 0 ? tls_verdict_json(v) : jv_null());
 	return o;
 }

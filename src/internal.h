@@ -88,6 +88,8 @@ struct app {
 	bool stopping;
 	struct jv *restart_keys; /* changed, but count after a restart only */
 	bool conf_refused; /* bellbird.conf: the last good copy is in force */
+	struct jv *trust_told;  /* sentences of trust_check() */
+	int64_t ca_snapshot_s;  /* day of the built-in CAs; 0: no snapshot */
 	struct jv *expiry_told; /* SHA-256 -> the step that was told */
 	bool reregister;        /* wanted as soon as no call is up */
 	bool log_given;         /* -D lies over log.level */
@@ -132,6 +134,16 @@ struct jv *expiry_list(const struct app *a);
 void expiry_warnings(const struct app *a, struct jv *out);
 /* expiry_check tells log and events of each step that was reached since. */
 void expiry_check(struct app *a);
+
+/* ---- trust.c: what of the trust sets deserves a word ---- */
+
+/* trust_warnings adds a sentence for a file that does not count, and for a
+ * snapshot of the built-in CAs that is over 400 days old. */
+void trust_warnings(const struct app *a, struct jv *out);
+/* trust_check logs what has become true of these. */
+void trust_check(struct app *a);
+/* trust_reload reads trust and identities again and looks at all of it. */
+void trust_reload(struct app *a);
 
 /* ---- watch.c: files of certificates ---- */
 

@@ -18,6 +18,7 @@ noinst_HEADERS += %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
 	%D%/provision.c \
 	%D%/settings.c \
 	%D%/snapshot.c \
+	%D%/trust.c \
 	%D%/ua.c \
 	%D%/ua_media.c \
 	%D%/ua_words.c \

@@ -209,6 +209,7 @@ snapshot_take(const struct app *a)
 	arr = jv_arr();
 	settings_warnings(a, arr);
 	expiry_warnings(a, arr);
+	trust_warnings(a, arr);
 	if (a->conf_refused)
 		jv_add(arr,
 		    jv_str("the settings file is refused (the log says "

@@ -372,7 +372,7 @@ on_reloaded(const struct prov_outcome *out, void *arg)
 	struct waiter *w = arg;
 
 	if (out->err != ECANCELED) /* else the endpoint ends */
-		tls_env_reload(w->a->tls);
+		trust_reload(w->a);
 	if (out->err != 0) {
 		waiter_fail(w, out->err, pr->n != 0 ? pr->v[0].text : "");
 		return;

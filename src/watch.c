@@ -31,14 +31,24 @@ struct watch {
 	size_t num_dirs;
 };
 
-/* Watches one folder; one that is not there is no fault. */
+/* Watches one folder, and one name in it or all of them (""); one that is not
+ * there: the folder above, where it may be made. */
 static void
 add(struct watch *w, const char *dir, const char *file)
 {
 	int wd = inotify_add_watch(w->fd, dir,
 	    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-		IN_ONLYDIR);
+		IN_CREATE | IN_ONLYDIR);
+	const char *last = strrchr(dir, '/');
+	char above[PATH_MAX];
 
+	if (wd < 0 && errno == ENOENT && file[0] == '\0' && last != NULL &&
+	    str_copy_slice(above, sizeof(above),
+		(struct slice){ dir, (size_t)(last - dir) }) == 0 &&
+	    above[0] != '\0') {
+		add(w, above, last + 1);
+		return;
+	}
 	if (wd < 0) {
 		if (errno != ENOENT && errno != ENOTDIR)
 			log_warn(LOGC_APP, 0,
@@ -58,16 +68,45 @@ add(struct watch *w, const char *dir, const char *file)
 static bool
 matters(const struct watch *w, const struct inotify_event *e)
 {
+	bool any = false;
+
 	if ((e->mask & IN_Q_OVERFLOW) != 0)
 		return true; /* something was missed */
-	/* Ours are written under a hidden name and renamed. */
-	if (e->len == 0 || e->name[0] == '.')
+	/* Ours are written under a hidden name and renamed; a file that was
+	 * only begun is told of again when it is closed. */
+	if (e->len == 0 || e->name[0] == '.' ||
+	    (e->mask & (IN_CREATE | IN_ISDIR)) == IN_CREATE)
 		return false;
 	for (size_t i = 0; i < w->num_dirs; i++)
-		if (w->dirs[i].wd == e->wd)
-			return w->dirs[i].file[0] == '\0' ||
-			    strcmp(w->dirs[i].file, e->name) == 0;
-	return false;
+		any |= w->dirs[i].wd == e->wd &&
+		    (w->dirs[i].file[0] == '\0' ||
+			strcmp(w->dirs[i].file, e->name) == 0);
+	return any;
+}
+
+/* Watches all there is to watch, and nothing else. */
+static void
+add_all(struct watch *w)
+{
+	const struct paths *p = &w->app->paths;
+	char dir[PATH_MAX];
+
+	while (w->num_dirs > 0)
+		ignore_err(inotify_rm_watch(w->fd, w->dirs[--w->num_dirs].wd),
+		    "its folder is gone");
+	if (path_join(dir, sizeof(dir), p->state, "certs/trusted") == 0)
+		add(w, dir, "");
+	if (path_join(dir, sizeof(dir), p->state, "certs") == 0)
+		add(w, dir, "");
+	add(w, p->identity, "");
+	ignore_err(str_copy(dir, sizeof(dir), BELLBIRD_CA_FILE),
+	    "a path of configure is short");
+	if (strrchr(dir, '/') != NULL) {
+		const char *file = strrchr(BELLBIRD_CA_FILE, '/') + 1;
+
+		*strrchr(dir, '/') = '\0';
+		add(w, dir, file);
+	}
 }
 
 /* timer_cb: nothing has changed for a while. */
@@ -76,8 +115,8 @@ on_quiet(void *arg)
 {
 	struct watch *w = arg;
 
-	tls_env_reload(w->app->tls);
-	expiry_check(w->app);
+	add_all(w); /* folders may have come or gone; then, what is in them */
+	trust_reload(w->app);
 }
 
 /* io_cb. */
@@ -109,7 +148,6 @@ void
 watch_start(struct app *a)
 {
 	struct watch *w = calloc(1, sizeof(*w));
-	char dir[PATH_MAX];
 
 	if (w == NULL)
 		return;
@@ -123,19 +161,7 @@ watch_start(struct app *a)
 		    err_str(errno));
 		return;
 	}
-	if (path_join(dir, sizeof(dir), a->paths.state, "certs/trusted") == 0)
-		add(w, dir, "");
-	if (path_join(dir, sizeof(dir), a->paths.state, "certs") == 0)
-		add(w, dir, "");
-	add(w, a->paths.identity, "");
-	ignore_err(str_copy(dir, sizeof(dir), BELLBIRD_CA_BUNDLE),
-	    "a path of configure is short");
-	if (strrchr(dir, '/') != NULL) {
-		const char *file = strrchr(BELLBIRD_CA_BUNDLE, '/') + 1;
-
-		*strrchr(dir, '/') = '\0';
-		add(w, dir, file);
-	}
+	add_all(w);
 }
 
 void

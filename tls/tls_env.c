@@ -49,8 +49,8 @@ list_dup(char ***out, const char *const *list)
 static int
 paths_copy(struct tls_env *e, const struct tls_env_conf *conf)
 {
-	const char *bundle = conf->builtin_file != NULL ? conf->builtin_file
-							: BELLBIRD_CA_BUNDLE;
+	const char *bundle =
+	    conf->builtin_file != NULL ? conf->builtin_file : BELLBIRD_CA_FILE;
 	const struct {
 		char **to;
 		const char *from;

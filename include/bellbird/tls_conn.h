@@ -16,7 +16,7 @@
 struct tls_env;
 struct tls_env_conf {
 	const char
-	    *builtin_file; /* PEM bundle; NULL: BELLBIRD_CA_BUNDLE; "" none */
+	    *builtin_file; /* PEM bundle; NULL: BELLBIRD_CA_FILE; "" none */
 	const char
 	    *cache_dir; /* for the index of the built-in set; NULL: in memory */
 	const char *trusted_dir; /* folder of uploaded anchors; NULL: none */

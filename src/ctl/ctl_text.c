@@ -165,9 +165,15 @@ static void
 page_doctor(struct buf *b, const struct jv *o)
 {
 	const struct jv *ps = jv_get(o, "probes");
+	const struct jv *notes = jv_get(o, "notes");
 
 	ctl_put(b, jv_get_str(o, "text"));
 	buf_puts(b, "\n");
+	for (size_t i = 0; i < jv_len(notes); i++) {
+		buf_puts(b, "note: ");
+		ctl_put(b, jv_as_str(jv_at(notes, i)));
+		buf_puts(b, "\n");
+	}
 	if (jv_len(ps) > 1)
 		buf_puts(b, "\nasked in other ways\n");
 	for (size_t i = 1; i < jv_len(ps); i++) {

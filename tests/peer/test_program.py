@@ -166,6 +166,76 @@ def a_clock_that_becomes_good(t):
 
 
 @bb.test(30)
+def folders_that_come_later(t):
+    """Neither certs/trusted nor the identity folder is there at the start."""
+    r = Registrar(t, peers.ADDRESS)
+    e = t.endpoint(settings={
+        "sip.proxy": DOMAIN, "sip.tls.name": DOMAIN, "sip.u1.user": "1001",
+        "sip.obproxy": "sip.%s:%d" % (DOMAIN, r.port),
+        "audio.device": "null", "device.mac": bb.MAC})
+    trusted = os.path.join(e.state, "certs", "trusted")
+    shutil.rmtree(trusted, ignore_errors=True)
+    shutil.rmtree(e.identity, ignore_errors=True)
+    e.start(ready=False)
+    try:
+        r.registered()
+    except OSError:
+        pass
+    e.wait_class(5)
+    os.makedirs(trusted, exist_ok=True)
+    shutil.copy(t.pki.root.crt, os.path.join(trusted, "ca.pem"))
+    whole = e.identity + ".new"
+    os.makedirs(whole)
+    shutil.copy(t.pki.device.pem, os.path.join(whole, "device.pem"))
+    os.rename(whole, e.identity)
+    for _ in range(8):
+        try:
+            r.registered()
+            break
+        except OSError:
+            pass
+    e.wait_account("registered", 5)
+    c = [x["slot"] for x in e.status().get("certs") or []
+         if x.get("subject")]
+    t.ok("factory" in c, "the CA and the device certificate count: %s" % c)
+    r.close()
+
+
+@bb.test(30)
+def what_of_the_trust_sets_does_not_count(t):
+    """An upload under the rule of the old firmware is named, in the log, the
+    status, an event and by doctor; so is a snapshot of CAs that is old."""
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    old = bb.write(os.path.join(t.dir, "old.pem"),
+                   "# bellbird CA snapshot 2020-02-29\n"
+                   + bb.read(t.pki.other_ca.crt))
+    subprocess.run(["mount", "--bind", old, bundle], check=True)
+    try:
+        e = t.endpoint()
+        shutil.copy(t.pki.root.crt,
+                    os.path.join(e.state, "certs", "siptrusted.pem"))
+        e.start()
+        warns = e.status()["warnings"]
+        t.ok(any("move it to certs/trusted" in w for w in warns)
+             and any("snapshot that is" in w for w in warns),
+             "both in the status", warns)
+        w = e.verb("wait", "log", "--since", "0", "--timeout", "3s",
+                   "--where", "category=tls").json
+        t.ok("siptrusted.pem" in str(w.get("line")), "an event tells", w)
+        d = e.verb("doctor", "127.0.0.1:1", "--as", "sip", "--state",
+                   e.state)
+        t.ok("move it to certs/trusted" in str(d.json.get("notes")),
+             "doctor notes it", d)
+        x = e.verb("config", "set", "sip.tls.trust", "siptrusted")
+        warns = e.status()["warnings"]
+        t.ok(x.code == 0 and not any("siptrusted.pem" in w for w in warns),
+             "in use: no warning", warns)
+        e.stop()
+    finally:
+        subprocess.run(["umount", "-l", bundle], check=True)
+
+
+@bb.test(30)
 def answering_by_hand(t):
     """answer.mode = ring: events tell, `answer` answers, `hangup` ends."""
     r, e = world(t, **{"answer.mode": "ring"})
