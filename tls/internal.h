@@ -109,6 +109,9 @@ MUST_CHECK int tls_trust_load_bundle(
 /* tls_trust_find appends the anchors with that subject to `out`. */
 void tls_trust_find(
     const struct trust_set *s, X509_NAME *subject, STACK_OF(X509) * out);
+/* tls_trust_has: is this very certificate an anchor of the set?  Nothing is
+ * parsed for it. */
+bool tls_trust_has(const struct trust_set *s, X509 *c);
 void tls_trust_sort(struct anchor_ref *refs, size_t num);
 /* The index file: load it if it fits the open bundle, else E_PARSE. */
 MUST_CHECK int tls_index_load(

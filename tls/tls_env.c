@@ -345,20 +345,12 @@ tls_env_find_anchors(const struct tls_env *e, unsigned int trust,
 const char *
 tls_env_set_of(const struct tls_env *e, unsigned int trust, X509 *anchor)
 {
-	STACK_OF(X509) *sk = sk_X509_new_null();
-	const char *name = "";
-
-	for (int i = 0; sk != NULL && i < SET_MAX && name[0] == '\0'; i++) {
-		if ((trust & (1U << i)) == 0)
-			continue;
-		tls_trust_find(&e->trust[i], X509_get_subject_name(anchor), sk);
-		for (size_t k = 0; k < sk_X509_num(sk); k++) {
-			if (X509_cmp(sk_X509_value(sk, k), anchor) == 0)
-				name = e->trust[i].name;
-		}
+	for (int i = 0; i < SET_MAX; i++) {
+		if ((trust & (1U << i)) != 0 &&
+		    tls_trust_has(&e->trust[i], anchor))
+			return e->trust[i].name;
 	}
-	sk_X509_pop_free(sk, X509_free);
-	return name;
+	return "";
 }
 
 int

@@ -315,6 +315,21 @@ on_bundle_block(const struct tls_pem_block *b, void *arg)
 	return *out != NULL ? 0 : E_PARSE;
 }
 
+/* The text of one place of the bundle, to be freed; NULL if it is not there any
+ * more. */
+static char *
+ref_text(const struct trust_set *s, const struct anchor_ref *r)
+{
+	char *text = malloc(r->len);
+
+	if (text != NULL &&
+	    pread(s->fd, text, r->len, r->off) != (ssize_t)r->len) {
+		free(text);
+		text = NULL;
+	}
+	return text;
+}
+
 /* Parses the anchor of one place; NULL if it is not there any more. */
 static X509 *
 ref_load(const struct trust_set *s, const struct anchor_ref *r)
@@ -324,10 +339,9 @@ ref_load(const struct trust_set *s, const struct anchor_ref *r)
 
 	if (s->fd < 0)
 		return tls_der_cert(s->der.p + r->off, r->len);
-	if ((text = malloc(r->len)) == NULL)
+	if ((text = ref_text(s, r)) == NULL)
 		return NULL;
-	if (pread(s->fd, text, r->len, r->off) == (ssize_t)r->len &&
-	    tls_pem_each(text, r->len, on_bundle_block, &c) != 0) {
+	if (tls_pem_each(text, r->len, on_bundle_block, &c) != 0) {
 		X509_free(c);
 		c = NULL;
 	}
@@ -335,13 +349,11 @@ ref_load(const struct trust_set *s, const struct anchor_ref *r)
 	return c;
 }
 
-void
-tls_trust_find(
-    const struct trust_set *s, X509_NAME *subject, STACK_OF(X509) * out)
+/* The first place whose hash is not below this one. */
+static size_t
+ref_first(const struct trust_set *s, uint32_t hash)
 {
-	uint32_t hash = (uint32_t)X509_NAME_hash(subject);
 	size_t lo = 0, hi = s->num, mid;
-	X509 *c;
 
 	while (lo < hi) {
 		mid = lo + (hi - lo) / 2;
@@ -350,6 +362,17 @@ tls_trust_find(
 		else
 			hi = mid;
 	}
+	return lo;
+}
+
+void
+tls_trust_find(
+    const struct trust_set *s, X509_NAME *subject, STACK_OF(X509) * out)
+{
+	uint32_t hash = (uint32_t)X509_NAME_hash(subject);
+	size_t lo = ref_first(s, hash);
+	X509 *c;
+
 	for (; lo < s->num && s->refs[lo].hash == hash; lo++) {
 		if ((c = ref_load(s, &s->refs[lo])) == NULL)
 			continue;
@@ -359,6 +382,52 @@ tls_trust_find(
 			X509_free(c);
 	}
 	tls_err_drop();
+}
+
+/* Are these the bytes of the bundle's certificate? */
+static int
+on_same_block(const struct tls_pem_block *b, void *arg)
+{
+	const struct slice *want = arg;
+
+	return b->der != NULL && b->n == want->n &&
+		memcmp(b->der, want->p, b->n) == 0
+	    ? EEXIST
+	    : 0;
+}
+
+/* Is the anchor of one place this certificate, in every byte? */
+static bool
+ref_is(const struct trust_set *s, const struct anchor_ref *r, struct slice der)
+{
+	char *text;
+	bool same;
+
+	if (s->fd < 0)
+		return r->len == der.n &&
+		    memcmp(s->der.p + r->off, der.p, der.n) == 0;
+	text = ref_text(s, r);
+	same = text != NULL &&
+	    tls_pem_each(text, r->len, on_same_block, &der) == EEXIST;
+	free(text);
+	return same;
+}
+
+bool
+tls_trust_has(const struct trust_set *s, X509 *c)
+{
+	uint32_t hash = (uint32_t)X509_NAME_hash(X509_get_subject_name(c));
+	uint8_t *der = NULL;
+	int n = s->num > 0 ? i2d_X509(c, &der) : -1;
+	bool has = false;
+
+	for (size_t i = ref_first(s, hash);
+	     n > 0 && !has && i < s->num && s->refs[i].hash == hash; i++)
+		has = ref_is(
+		    s, &s->refs[i], (struct slice){ (char *)der, (size_t)n });
+	OPENSSL_free(der);
+	tls_err_drop();
+	return has;
 }
 
 /* Scans a PEM bundle for certificates and notes their places. */

@@ -172,6 +172,17 @@ count(const struct trust_set *s, const char *file)
 	return n;
 }
 
+/* Is this very certificate in the set? */
+static bool
+has(const struct trust_set *s, const char *file)
+{
+	X509 *c = cert_of(file, 0);
+	bool is = tls_trust_has(s, c);
+
+	X509_free(c);
+	return is;
+}
+
 static void
 the_good_anchors_of_a_bundle_count(void **state)
 {
@@ -187,8 +198,15 @@ the_good_anchors_of_a_bundle_count(void **state)
 	assert_int_equal(count(&s, "ca/ca.pem"), 2); /* and its twin */
 	assert_int_equal(count(&s, "other/ca.pem"), 1);
 	assert_int_equal(count(&s, "sub/ca.pem"), 0);
+	assert_true(has(&s, "ca/ca.pem") && has(&s, "twin/ca.pem"));
+	assert_false(has(&s, "sub/ca.pem"));
 	tls_trust_clear(&s);
 	assert_int_equal(s.num, 0);
+	/* The subject alone does not make it an anchor. */
+	assert_int_equal(tls_trust_load_bundle(&s, at("twin/ca.pem"), NULL), 0);
+	assert_int_equal(count(&s, "ca/ca.pem"), 1);
+	assert_false(has(&s, "ca/ca.pem"));
+	tls_trust_clear(&s);
 }
 
 static void
@@ -242,6 +260,8 @@ a_folder_of_uploads_is_read_whole(void **state)
 	assert_int_equal(count(&s, "other/ca.pem"), 1);
 	assert_int_equal(count(&s, "sub/ca.pem"), 1);
 	assert_int_equal(count(&s, "self.pem"), 0);
+	assert_true(has(&s, "ca/ca.pem") && has(&s, "other/ca.pem"));
+	assert_false(has(&s, "self.pem"));
 	tls_trust_clear(&s);
 	/* A folder or a file that is not there is an empty set. */
 	assert_int_equal(
