@@ -24,6 +24,23 @@ piece_put(uint8_t *w, size_t zeros, const uint8_t *p, size_t n)
 	return w + 4 + n;
 }
 
+/* How many zeros there are from here, eight at a time: most of a record. */
+static size_t
+zeros_count(const uint8_t *p, size_t n)
+{
+	uint64_t word;
+	size_t i = 0;
+
+	for (; i + sizeof(word) <= n; i += sizeof(word)) {
+		memcpy(&word, p + i, sizeof(word));
+		if (word != 0)
+			break;
+	}
+	while (i < n && p[i] == 0)
+		i++;
+	return i;
+}
+
 int
 tls_pack(const void *p, size_t n, uint8_t **out, size_t *len)
 {
@@ -38,9 +55,8 @@ tls_pack(const void *p, size_t n, uint8_t **out, size_t *len)
 		return ENOMEM;
 	w = room;
 	while (i < n) {
-		for (from = i; i < n && b[i] == 0 && i - from < RUN_MAX; i++)
-			;
-		zeros = i - from;
+		zeros = zeros_count(b + i, n - i < RUN_MAX ? n - i : RUN_MAX);
+		i += zeros;
 		for (from = i, gap = 0;
 		     i < n && i - from < RUN_MAX && gap < GAP_MIN; i++)
 			gap = b[i] == 0 ? gap + 1 : 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Resumption: what it keeps, and that it is no way around any rule. */
+/* Resumption: what it keeps, and that it is no way around any rule; and how
+ * records are kept. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -176,6 +177,35 @@ a_ticket_does_not_outlive_the_servers_trust(void **state)
 	}
 }
 
+/* Packing is exact, whatever lies where. */
+static void
+records_are_packed_without_loss(void **state)
+{
+	/* Gaps and texts around the word size and the longest gap kept. */
+	static const size_t runs[] = { 0, 1, 4, 5, 6, 7, 8, 9, 15, 16, 17, 64,
+		65535, 65536, 65543 };
+	static uint8_t in[1 << 18], out[1 << 18];
+	uint8_t *p;
+	size_t at_in, n;
+
+	(void)state;
+	for (size_t z = 0; z < LEN(runs); z++) {
+		for (size_t t = 0; t < LEN(runs); t++) {
+			memset(in, 0, sizeof(in));
+			at_in = runs[z];
+			memset(in + at_in, 'x', runs[t]);
+			at_in += runs[t] + runs[z];
+			in[at_in++] = 1;
+			assert_int_equal(tls_pack(in, at_in, &p, &n), 0);
+			memset(out, 0xff, sizeof(out));
+			assert_int_equal(tls_unpack(p, n, out, at_in), 0);
+			assert_memory_equal(in, out, at_in);
+			assert_true(n <= runs[t] + 1 + 40);
+			free(p);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -184,6 +214,7 @@ main(void)
 		cmocka_unit_test(nothing_is_resumed_under_another_policy),
 		cmocka_unit_test(what_expired_meanwhile_is_not_resumed),
 		cmocka_unit_test(a_ticket_does_not_outlive_the_servers_trust),
+		cmocka_unit_test(records_are_packed_without_loss),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
