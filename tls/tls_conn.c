@@ -248,15 +248,19 @@ pump_handshake(struct tls_conn *c, int sock_err)
 {
 	int err = tls_hs_step(c);
 
-	tls_hs_flush(c);
+	if (err != 0)
+		tls_hs_flush(c);
 	if (err == EAGAIN && sock_err != 0)
 		err = tls_hs_tcp_fail(c, sock_err);
 	if (err != 0 && err != EAGAIN) {
 		finish(c, err);
 		return false;
 	}
+	/* What the owner says first leaves with the last flight. */
+	if (err == 0 && !came_up(c))
+		return false;
 	push(c);
-	return err == 0 && came_up(c);
+	return err == 0;
 }
 
 /* Handshake or data, whatever is due; `sock_err`: the socket is broken. */

@@ -131,6 +131,21 @@ clear_tcp_has_the_same_face(void **state)
 	world_close();
 }
 
+/* One write a flight: what the owner says when he hears that the connection is
+ * up leaves with the client's last flight, and that leaves without a word. */
+static void
+the_first_word_leaves_with_the_last_flight(void **state)
+{
+	(void)state;
+	world_open("server.pem", "id");
+	serve(&srv.policy);
+	dial(&cli.policy);
+	settle(both_up);
+	assert_true(cli.waiting > 0);
+	assert_int_equal(tls_conn_unsent(cli.c), 0);
+	world_close();
+}
+
 static void
 what_is_queued_leaves_before_the_end(void **state)
 {
@@ -941,6 +956,7 @@ main(void)
 		cmocka_unit_test(the_record_tells_what_was_seen),
 		cmocka_unit_test(a_client_is_on_probation_until_a_byte_comes),
 		cmocka_unit_test(clear_tcp_has_the_same_face),
+		cmocka_unit_test(the_first_word_leaves_with_the_last_flight),
 		cmocka_unit_test(what_is_queued_leaves_before_the_end),
 		cmocka_unit_test(a_good_bye_needs_no_answer),
 		cmocka_unit_test(an_end_without_good_bye_is_told),

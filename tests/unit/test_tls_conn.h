@@ -19,6 +19,7 @@ struct end {
 	struct tls_conn *c;   /* NULL before and after */
 	struct tls_verdict v; /* the last that was told */
 	size_t told, ups, drains;
+	size_t waiting; /* output that had not left at TLS_EV_UP */
 	struct buf in;
 	bool over;
 	int err;
@@ -126,6 +127,7 @@ on_conn(struct tls_conn *c, enum tls_event ev, int err, void *arg)
 	assert_false(e->over); /* nothing follows the end */
 	if (ev == TLS_EV_UP) {
 		e->ups++;
+		e->waiting = tls_conn_unsent(c);
 	} else if (ev == TLS_EV_DRAINED) {
 		e->drains++;
 	} else if (ev == TLS_EV_DATA) {
