@@ -482,6 +482,19 @@ check_name(struct judge *j, X509 *leaf)
 	return E_TLS_CERT;
 }
 
+/* Notes a certificate of the path; the peer's own are noted already. */
+static void
+brief_built(const struct judge *j, X509 *x, struct tls_cert_brief *out)
+{
+	for (size_t i = 0; i < j->v->num_sent; i++) {
+		if (sk_X509_value(j->sent, i) == x) {
+			*out = j->v->sent[i];
+			return;
+		}
+	}
+	tls_x509_brief(x, out);
+}
+
 /* Builds the path; 0 if the library is content. */
 static int
 build(struct judge *j, X509_STORE *store)
@@ -505,7 +518,7 @@ build(struct judge *j, X509_STORE *store)
 	j->chain = X509_STORE_CTX_get0_chain(j->ctx);
 	n = j->chain != NULL ? sk_X509_num(j->chain) : 0;
 	for (size_t i = 0; i < n && i < TLS_CHAIN_MAX; i++) {
-		tls_x509_brief(sk_X509_value(j->chain, i), &j->v->built[i]);
+		brief_built(j, sk_X509_value(j->chain, i), &j->v->built[i]);
 		j->v->num_built = i + 1;
 	}
 	if (ok != 1)
