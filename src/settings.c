@@ -201,6 +201,22 @@ warn_site(const struct app *a, struct jv *out)
 		    jv_str("sip.transp is not tls: signalling is in clear"));
 }
 
+/* No setting, but just as insecure while it runs. */
+static void
+warn_keylog(const struct app *a, struct jv *out)
+{
+	const char *peer = tls_env_keylog_peer(a->tls);
+	char line[320];
+
+	if (peer[0] == '\0')
+		return;
+	(void)snprintf(line, sizeof(line),
+	    "tls keylog: the secrets of connections with %.200s are being "
+	    "written to a file",
+	    esc(peer));
+	jv_add(out, jv_str(line));
+}
+
 /* What is lost with a key that its row says can weaken. */
 static const char *
 weak_means(const struct prov_key *k)
@@ -242,4 +258,5 @@ settings_warnings(const struct app *a, struct jv *out)
 			warn_add(out, k->name, v, weak_means(k));
 	}
 	warn_site(a, out);
+	warn_keylog(a, out);
 }

@@ -328,6 +328,48 @@ on_tls_last(struct ctl_req *r, const struct jv *args, void *arg)
 }
 
 static void
+on_keylog(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	const char *peer = jv_get_str(args, "peer");
+	const char *time = jv_get_str(args, "for");
+	int64_t ms = (int64_t)TLS_KEYLOG_MAX_S * 1000;
+	int fd = ctl_req_take_fd(r, 0), err;
+	struct jv *o;
+
+	if (jv_get_bool(args, "stop", false)) {
+		if (fd >= 0)
+			close(fd);
+		o = one("ended", tls_env_keylog_peer(a->tls));
+		tls_env_keylog_stop(a->tls);
+		ctl_reply(r, o);
+		return;
+	}
+	if (peer == NULL || fd < 0 ||
+	    (time != NULL &&
+		(str_duration_ms(slice_of(time), &ms) != 0 || ms < 1000 ||
+		    ms > (int64_t)TLS_KEYLOG_MAX_S * 1000))) {
+		if (fd >= 0)
+			close(fd);
+		ctl_fail(r, CTL_USAGE,
+		    "tls keylog wants a peer, --out FILE, and --for 1s to 15m",
+		    NULL);
+		return;
+	}
+	err = tls_env_keylog_start(a->tls, peer, fd, (uint32_t)(ms / 1000));
+	if (err != 0) {
+		ctl_fail(r, CTL_FAIL,
+		    err == EINVAL ? "--out: only a regular file will do"
+				  : err_str(err),
+		    NULL);
+		return;
+	}
+	o = one("peer", peer);
+	jv_set_int(o, "seconds", ms / 1000);
+	ctl_reply(r, o);
+}
+
+static void
 on_expiry(struct ctl_req *r, const struct jv *args, void *arg)
 {
 	struct jv *o = jv_obj();
@@ -410,6 +452,7 @@ const struct ctl_cmd verbs_table[] = {
 	{ "config explain", on_explain },
 	{ "config export", on_export },
 	{ "tls last", on_tls_last },
+	{ "tls keylog", on_keylog },
 	{ "cert expiry", on_expiry },
 	{ "prov run", on_prov_run },
 	{ "prov status", on_prov_status },

@@ -181,6 +181,7 @@ struct tls_env {
 	LIST_HEAD(, tls_conn) conns;
 	tls_clock_cb *on_clock;
 	void *on_clock_arg;
+	struct tls_keylog *keylog; /* owned; NULL: off */
 	tls_verdict_cb *on_verdict;
 	void *on_verdict_arg;
 };
@@ -218,6 +219,11 @@ void tls_sess_offer(struct tls_conn *c);
 void tls_sess_forget(struct tls_conn *c);
 int tls_sess_store(struct tls_conn *c, SSL_SESSION *s);
 void tls_sess_clear(struct tls_env *e);
+
+/* ---- tls_keylog.c ---- */
+
+/* tls_keylog_ctx: a new context takes part in a key log that runs. */
+void tls_keylog_ctx(const struct tls_env *e, SSL_CTX *ctx);
 
 /* ---- tls_verify.c, tls_peer.c ---- */
 

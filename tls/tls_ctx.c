@@ -395,6 +395,7 @@ ctx_get(struct tls_env *e, const struct tls_policy *p)
 		return NULL;
 	}
 	SSL_CTX_set0_buffer_pool(k->ssl, e->pool);
+	tls_keylog_ctx(e, k->ssl);
 	TAILQ_INSERT_HEAD(&e->ctxs, k, link);
 	TAILQ_FOREACH (k, &e->ctxs, link) {
 		n++;

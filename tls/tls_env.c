@@ -220,6 +220,7 @@ tls_env_free(struct tls_env *e)
 		else
 			tls_conn_free(c);
 	}
+	tls_env_keylog_stop(e);
 	tls_sess_clear(e);
 	tls_ctx_clear(e);
 	tls_ring_clear(e);

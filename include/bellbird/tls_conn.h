@@ -83,6 +83,19 @@ typedef void(tls_clock_cb)(struct tls_clock *out, void *arg);
 void tls_env_on_clock(struct tls_env *e, tls_clock_cb *cb, void *arg);
 
 /*
+ * The key log (tls keylog): secrets of connections with one peer, a configured
+ * name or an address, go to `fd`, a regular file, for `seconds`; a capture of
+ * them can be read with it.  One at a time; a new one replaces it.  Takes `fd`,
+ * on failure too; EINVAL for what is no regular file, or beyond the limit.
+ */
+enum { TLS_KEYLOG_MAX_S = 900 }; /* forgotten, it ends by itself */
+MUST_CHECK int tls_env_keylog_start(
+    struct tls_env *e, const char *peer, int fd, uint32_t seconds);
+void tls_env_keylog_stop(struct tls_env *e);
+/* tls_env_keylog_peer: whose secrets are written; "": nobody's. */
+const char *tls_env_keylog_peer(const struct tls_env *e);
+
+/*
  * A connection: TLS under a policy, or clear TCP when `policy` is NULL, with
  * the same face.  Bytes move only from the loop.
  */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /* Verbs that are one command and one reply. */
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bellbird/clock.h"
+#include "bellbird/log.h"
 #include "bellbird/str.h"
 #include "internal.h"
 
@@ -26,6 +29,7 @@ static const struct {
 	{ "hangup", { "call" } },
 	{ "dtmf", { "digits", "call" } },
 	{ "tls last", { "peer" } },
+	{ "tls keylog", { "peer" } },
 	{ "config get", { "key" } },
 	{ "config set", { "key", "value" } },
 	{ "config unset", { "key" } },
@@ -139,6 +143,24 @@ remote_args(const struct ctl_verb *v, const struct jv *args, struct jv *out)
 	return CTL_OK;
 }
 
+/* `tls keylog`: the endpoint writes to a file that this user may write. */
+static int
+keylog_open(const struct jv *args, int *fd)
+{
+	const char *path = jv_get_str(args, "out");
+	char why[PATH_MAX + 64];
+
+	if (path == NULL)
+		return CTL_OK;
+	*fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (*fd >= 0)
+		return CTL_OK;
+	(void)snprintf(
+	    why, sizeof(why), "--out %s: %s", esc(path), err_str(errno));
+	return ctl_error(
+	    jv_get_bool(args, "json", false), CTL_USAGE, why, NULL);
+}
+
 int
 ctl_remote(
     const struct ctl_verb *v, struct ctl_client *c, const struct jv *args)
@@ -146,13 +168,19 @@ ctl_remote(
 	bool json = jv_get_bool(args, "json", false);
 	int64_t deadline = clock_mono_us() + REPLY_US;
 	struct jv *out = jv_obj(), *reply = NULL;
-	int code, err = 0;
+	int code, err = 0, fd = -1;
 
 	if (strcmp(v->name, "prov run") == 0)
 		deadline = CTL_FOREVER; /* a server may be slow; it ends */
 	code = remote_args(v, args, out);
-	if (code == CTL_OK)
+	if (code == CTL_OK && strcmp(v->name, "tls keylog") == 0)
+		code = keylog_open(args, &fd);
+	if (code == CTL_OK && fd >= 0)
+		err = ctl_client_ask_fds(c, v->name, out, &fd, 1, &reply);
+	else if (code == CTL_OK)
 		err = ctl_client_ask(c, v->name, out, deadline, &reply);
+	if (fd >= 0)
+		close(fd);
 	if (err != 0)
 		code = ctl_lost(json, err);
 	else if (code == CTL_OK && jv_get_bool(reply, "ok", false))

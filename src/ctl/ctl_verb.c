@@ -43,6 +43,12 @@ static const struct ctl_opt opts_doctor[] = {
 	{ "as", "USE", "sip (default) or prov: the settings that count" },
 	{ NULL, NULL, NULL },
 };
+static const struct ctl_opt opts_keylog[] = {
+	{ "out", "FILE", "append to this file (NSS key log format)" },
+	{ "for", "TIME", "for so long; 15m at most, and if not given" },
+	{ "stop", NULL, "end it now" },
+	{ NULL, NULL, NULL },
+};
 static const struct ctl_opt opts_ca_init[] = {
 	{ "dir", "DIR", "where ca.pem and ca.key go (default: here)" },
 	{ "cn", "NAME", "common name of the CA" },
@@ -110,6 +116,9 @@ static const struct ctl_verb verbs[] = {
 	    "how the last provisioning went" },
 	{ "tls last", CTL_REMOTE, "[PEER]", NULL,
 	    "the connections of late, newest first; PEER: a name or address" },
+	{ "tls keylog", CTL_REMOTE, "[PEER]", opts_keylog,
+	    "write the secrets of connections with one peer to a file, for "
+	    "reading a capture; whoever has it reads the calls" },
 	{ "doctor", CTL_LOCAL, "HOST[:PORT]", opts_doctor,
 	    "connect to a server as the endpoint would, and find out what is "
 	    "wrong" },

@@ -236,6 +236,59 @@ def what_of_the_trust_sets_does_not_count(t):
 
 
 @bb.test(30)
+def key_log_of_one_peer(t):
+    """tls keylog: what the endpoint writes is what the server knows; nothing
+    of other peers, and nothing when it has ended."""
+    r, e = world(t)
+    theirs = os.path.join(t.dir, "theirs")
+    ours = os.path.join(t.dir, "ours")
+    r.ctx.keylog_filename = theirs
+
+    def again():
+        r.drop()
+        r.registered()
+        e.wait_account("registered", 5)
+
+    def secrets(path):
+        return sorted(x for x in (bb.read(path) if os.path.exists(path)
+                                  else "").splitlines()
+                      if x and not x.startswith("#"))
+
+    host = "sip." + DOMAIN
+    bad = [e.verb("tls", "keylog", host),
+           e.verb("tls", "keylog", "--out", ours),
+           e.verb("tls", "keylog", host, "--out", ours, "--for", "16m"),
+           e.verb("tls", "keylog", host, "--out", "/dev/full")]
+    t.ok([x.code for x in bad] == [2, 2, 2, 1],
+         "no file, no peer, too long, no regular file", bad)
+    x = e.verb("tls", "keylog", "other.test", "--out", ours)
+    again()
+    t.ok(x.code == 0 and secrets(ours) == [], "another peer: nothing", x)
+    x = e.verb("tls", "keylog", host, "--out", ours)
+    t.ok(x.json.get("seconds") == 900, "15 minutes at most", x)
+    warns = [w for w in e.status()["warnings"] if "keylog" in w]
+    t.ok(len(warns) == 1 and host in warns[0], "the status says so: %s"
+         % warns, e.status()["warnings"])
+    before = secrets(theirs)
+    again()
+    new = [x for x in secrets(theirs) if x not in before]
+    t.ok(new and secrets(ours) == new, "%d secrets, those of the server"
+         % len(new), (new, secrets(ours)))
+    t.ok(os.stat(ours).st_mode & 0o777 == 0o600, "mode 0600")
+    x = e.verb("tls", "keylog", "--stop")
+    again()
+    t.ok(x.code == 0 and secrets(ours) == new, "stopped: nothing more", x)
+    x = e.verb("tls", "keylog", peers.ADDRESS, "--out", ours, "--for", "20s")
+    again()
+    t.ok(len(secrets(ours)) > len(new), "by address, too", x)
+    e.verb("tls", "keylog", peers.ADDRESS, "--out", ours, "--for", "1s")
+    bb.wait_until(lambda: not any("keylog" in w
+                                  for w in e.status()["warnings"]),
+                  4, "the time of the key log ends")
+    r.close()
+
+
+@bb.test(30)
 def answering_by_hand(t):
     """answer.mode = ring: events tell, `answer` answers, `hangup` ends."""
     r, e = world(t, **{"answer.mode": "ring"})
