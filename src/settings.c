@@ -108,6 +108,19 @@ settings_tls(const struct app *a, enum tls_use use, const char *account,
 	return 0;
 }
 
+/* What a listener wants of its clients' certificates. */
+static void
+listener_settings(const struct app *a, enum tls_use use, struct tls_settings *s)
+{
+	const char *v = prov_get(a->store,
+	    use == TLS_USE_SIP ? "sip.listen.tls.client" : "web.listen.client");
+
+	s->ask_client = strcmp(v, "none") != 0;
+	s->require_client = strcmp(v, "require") == 0;
+	s->serverauth_client = use == TLS_USE_SIP &&
+	    prov_get_bool(a->store, "sip.listen.tls.serverauth");
+}
+
 int
 settings_policy(const struct app *a, enum tls_use use, enum tls_dir dir,
     const char *account, const char *peer, struct tls_policy *out, char *why,
@@ -120,6 +133,8 @@ settings_policy(const struct app *a, enum tls_use use, enum tls_dir dir,
 	err = settings_tls(a, use, account, &s, why, why_size);
 	if (err != 0)
 		return err;
+	if (dir == TLS_SERVER)
+		listener_settings(a, use, &s);
 	return tls_policy_decide(out, use, dir, peer, &s, &c, why, why_size);
 }
 
@@ -232,6 +247,8 @@ weak_means(const struct prov_key *k)
 		{ ".tls.cn", "a name outside the list of names counts" },
 		{ ".tls.wildcard", "a certificate may name many hosts" },
 		{ ".tls.profile", "old ciphers may be used" },
+		{ ".tls.serverauth",
+		    "a certificate made for servers counts for callers too" },
 		{ "prov.download.method", "configuration is fetched in clear" },
 	};
 	size_t n = strlen(k->name), t;

@@ -21,8 +21,9 @@ enum {
 void
 tls_settings_default(struct tls_settings *s, enum tls_use use)
 {
-	(void)use;
 	memset(s, 0, sizeof(*s));
+	/* A browser that is asked bothers its user with a choice. */
+	s->ask_client = use == TLS_USE_SIP;
 	s->verify = true;
 	s->force = true;
 	s->min = TLS_V12;
@@ -148,6 +149,7 @@ decide_profile(struct tls_policy *p, const struct tls_settings *s)
 static void
 decide_verify(struct tls_policy *p, const struct tls_settings *s)
 {
+	static const char serverauth[] = "; one for servers will do";
 	const char *u = keys_of(p->use);
 
 	if (p->dir == TLS_CLIENT && p->use == TLS_USE_EST) {
@@ -172,15 +174,17 @@ decide_verify(struct tls_policy *p, const struct tls_settings *s)
 		return;
 	}
 	p->require_client = s->require_client;
-	/* A browser that is merely asked bothers its user with a choice. */
-	p->verify = s->require_client || (s->verify && p->use == TLS_USE_SIP);
+	p->verify = s->require_client || s->ask_client;
+	p->serverauth_client = p->verify && s->serverauth_client;
 	if (s->require_client)
 		reason(p, TLS_F_VERIFY,
-		    "a client certificate is demanded and judged");
+		    "a client certificate is demanded and judged%s",
+		    s->serverauth_client ? serverauth : "");
 	else if (p->verify)
 		reason(p, TLS_F_VERIFY,
 		    "a client certificate is asked for; one that does not "
-		    "hold gives no identity");
+		    "hold gives no identity%s",
+		    s->serverauth_client ? serverauth : "");
 	else
 		reason(p, TLS_F_VERIFY, "no client certificate is asked for");
 }

@@ -22,7 +22,8 @@ policy_print(
 {
 	return snprintf(out, size,
 	    "%d %d %x %x %d %d %d %x %d %d %d %d %d %x %llu %s", p->use, p->dir,
-	    p->min, p->max, p->profile, p->verify, p->require_client, p->trust,
+	    p->min, p->max, p->profile, p->verify,
+	    p->require_client + 2 * p->serverauth_client, p->trust,
 	    p->name_rule, p->cn, p->wildcard, p->identity, p->identity_auto,
 	    p->allow, (unsigned long long)generation, p->name);
 }

@@ -393,6 +393,11 @@ check_purpose(struct judge *j)
 
 		if (i > 0 && i == n - 1 && j->anchored)
 			break; /* an anchor is trusted as it is */
+		if (has == 0 && j->v->policy.serverauth_client &&
+		    eku_has(x, NID_server_auth) == 1) {
+			tls_finding(j->v, "cert.eku");
+			continue;
+		}
 		if (has == 0)
 			err = weak(j, false, "cert.eku",
 			    "sent the certificate '%s', which is not made for "

@@ -74,9 +74,12 @@ struct tls_settings {
 	bool wildcard;      /* one left-most label (SIP) */
 	unsigned int allow; /* TLS_ALLOW_* */
 	char name[TLS_NAME_MAX +
-	    1];                /* whom to expect; "" = the configured peer */
-	bool require_client;   /* listeners: a client certificate is demanded */
-	uint32_t handshake_ms; /* whole handshake; 1000..60000 */
+	    1];              /* whom to expect; "" = the configured peer */
+	bool ask_client;     /* listeners: a client certificate is asked for */
+	bool require_client; /* .. and demanded */
+	bool serverauth_client; /* .. and one made for servers (EKU serverAuth)
+				   will do: proxies call with theirs */
+	uint32_t handshake_ms;  /* whole handshake; 1000..60000 */
 	bool sip_owner_present; /* certs/sipclient.pem exists */
 };
 void tls_settings_default(struct tls_settings *s, enum tls_use use);
@@ -117,7 +120,7 @@ struct tls_policy {
 	uint16_t min, max;
 	enum tls_profile profile;
 	bool verify; /* servers: judge a client certificate if one is shown */
-	bool require_client;
+	bool require_client, serverauth_client;
 	unsigned int trust;
 	enum tls_name_rule name_rule;
 	bool cn, wildcard;

@@ -289,6 +289,49 @@ def key_log_of_one_peer(t):
 
 
 @bb.test(30)
+def what_a_listener_asks_of_its_callers(t):
+    """sip.listen.tls.client and .serverauth, with openssl as the caller."""
+    def call(cert=None, **settings):
+        s = {"sip.listen.tls": "127.0.0.1:0"}
+        s.update(settings)
+        e = t.endpoint(settings=s, trusted=[t.pki.root, t.pki.device_ca])
+        e.start()
+        argv = ["openssl", "s_client", "-connect",
+                "127.0.0.1:%d" % e.port("tls"), "-tls1_2"]
+        if cert:
+            argv += ["-cert", cert.crt, "-key", cert.key]
+            for x in cert.issuers:
+                argv += ["-cert_chain", x.crt]
+        p = subprocess.run(argv, input="", capture_output=True, text=True)
+        v = (e.verb("tls", "last").json.get("connections") or [{}])[0]
+        e.stop()
+        return p.stdout + p.stderr, v
+
+    key = "sip.listen.tls.client"
+    out, v = call()
+    t.ok("Acceptable client certificate CA" in out or
+         "No client certificate CA names sent" in out and v.get("ok"),
+         "by default they are asked", (out, v))
+    out, v = call(t.pki.peer)
+    t.ok(v.get("peer_verified") is True, "who shows one has a name", v)
+    out, v = call(t.pki.peer, **{key: "none"})
+    t.ok(v.get("ok") and not v.get("peer_verified"), "none: not asked", v)
+    out, v = call(**{key: "require"})
+    t.ok(v.get("class") == "mtls.required_none", "require: refused without",
+         (out, v))
+    out, v = call(t.pki.peer, **{key: "require"})
+    t.ok(v.get("ok") and v.get("peer_verified"), "require: let in with one",
+         (out, v))
+    out, v = call(t.pki.server, **{key: "require"})
+    t.ok(v.get("class") == "cert.eku", "one for servers is refused", v)
+    out, v = call(t.pki.server, **{key: "require",
+                                   "sip.listen.tls.serverauth": "1"})
+    t.ok(v.get("ok") and v.get("peer_verified")
+         and "cert.eku" in v.get("findings"),
+         "sip.listen.tls.serverauth lets it in, and it is noted", v)
+
+
+@bb.test(30)
 def answering_by_hand(t):
     """answer.mode = ring: events tell, `answer` answers, `hangup` ends."""
     r, e = world(t, **{"answer.mode": "ring"})

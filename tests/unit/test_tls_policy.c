@@ -38,6 +38,8 @@ enum tweak {
 	T_NO_VERIFY,
 	T_CN,
 	T_REQUIRE,
+	T_ASK_NOBODY,
+	T_SERVERAUTH,
 	T_NAME,
 	T_BAD_NAME,
 	T_MODERN,
@@ -119,6 +121,12 @@ apply(struct tls_settings *s, enum tweak t)
 		break;
 	case T_REQUIRE:
 		s->require_client = true;
+		break;
+	case T_ASK_NOBODY:
+		s->ask_client = false;
+		break;
+	case T_SERVERAUTH:
+		s->serverauth_client = true;
 		break;
 	case T_NAME:
 		snprintf(s->name, sizeof(s->name), "other.example.");
@@ -306,6 +314,12 @@ the_table_of_fields_holds(void **state)
 		{ "a SIP listener asks", TLS_USE_SIP, TLS_SERVER, NULL, T_NONE,
 		    TLS_V12, TLS_V13, true, TLS_NAME_NONE, "", TLS_ID_SERVER,
 		    0 },
+		{ "a SIP listener told to ask nobody", TLS_USE_SIP, TLS_SERVER,
+		    NULL, T_ASK_NOBODY, TLS_V12, TLS_V13, false, TLS_NAME_NONE,
+		    "", TLS_ID_SERVER, 0 },
+		{ "what we verify as a client is another matter", TLS_USE_SIP,
+		    TLS_SERVER, NULL, T_NO_VERIFY, TLS_V12, TLS_V13, true,
+		    TLS_NAME_NONE, "", TLS_ID_SERVER, 0 },
 		{ "a listener never shows the device", TLS_USE_SIP, TLS_SERVER,
 		    NULL, T_ID_FACTORY, TLS_V12, TLS_V13, true, TLS_NAME_NONE,
 		    "", TLS_ID_SERVER, 0 },
@@ -325,6 +339,7 @@ the_table_of_fields_holds(void **state)
 		assert_string_equal(p.name, v[i].name);
 		assert_int_equal(p.identity, v[i].id);
 		assert_int_equal(p.allow, v[i].allow);
+		assert_false(p.serverauth_client);
 		assert_int_equal(p.cn,
 		    v[i].dir == TLS_CLIENT &&
 			(v[i].allow & TLS_ALLOW_NO_SAN) != 0);

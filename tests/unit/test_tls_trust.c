@@ -367,6 +367,46 @@ judge(const char *file, const char *anchors, unsigned int allow,
 	return err;
 }
 
+/* A listener may let callers show what was made for servers (sip proxies). */
+static void
+a_server_certificate_of_a_caller(void **state)
+{
+	static const struct {
+		const char *file;
+		bool tolerate, ok;
+	} v[] = {
+		{ "server.pem", false, false }, { "server.pem", true, true },
+		{ "client.pem", true, true },
+		{ "expired.pem", true, false }, /* nothing else is let pass */
+	};
+	struct tls_env_conf c = { .builtin_file = "" };
+	struct tls_verdict *r = calloc(1, sizeof(*r));
+	struct tls_settings s;
+	struct tls_policy p;
+	struct tls_env *e;
+
+	(void)state;
+	assert_non_null(r);
+	folder("anchors");
+	JOIN("anchors/ca.pem", "ca/ca.pem");
+	c.trusted_dir = at("anchors");
+	assert_int_equal(tls_env_new(&e, loop, &c), 0);
+	for (size_t i = 0; i < LEN(v); i++) {
+		settings(&s, TLS_USE_SIP);
+		s.require_client = true;
+		s.serverauth_client = v[i].tolerate;
+		decide(&p, TLS_USE_SIP, TLS_SERVER, NULL, &s);
+		memset(r, 0, sizeof(*r));
+		r->policy = p;
+		assert_int_equal(
+		    tls_cert_judge(e, &p, at(v[i].file), r) == 0, v[i].ok);
+		assert_int_equal(
+		    r->num_findings, i == 1); /* it is noted where it counts */
+	}
+	tls_env_free(e);
+	free(r);
+}
+
 static void
 chains_end_at_what_was_uploaded(void **state)
 {
@@ -827,6 +867,7 @@ main(void)
 		cmocka_unit_test(a_folder_of_uploads_is_read_whole),
 		cmocka_unit_test(the_index_is_trusted_only_whole),
 		cmocka_unit_test(chains_end_at_what_was_uploaded),
+		cmocka_unit_test(a_server_certificate_of_a_caller),
 		cmocka_unit_test(what_does_not_hold_has_its_class),
 		cmocka_unit_test(a_set_that_fails_is_named_with_its_file),
 		cmocka_unit_test(a_certificate_without_san_counts_by_option),
