@@ -8,9 +8,9 @@
 
 #include "bellbird/file.h"
 #include "bellbird/tls_cert.h"
-#include "internal.h"
+#include "certs.h"
 
-enum { PEM_MAX = 65536, DAYS_MAX = 36500, SHOW_MAX = 32 };
+enum { DAYS_MAX = 36500, SHOW_MAX = 32 };
 
 static bool
 want_json(const struct jv *args)
@@ -18,15 +18,44 @@ want_json(const struct jv *args)
 	return jv_get_bool(args, "json", false);
 }
 
-/* Prints what went wrong, and with which file; `path` NULL: none. */
-static int
-fail_at(const struct jv *args, const char *path, const char *what)
+int
+certs_fail(const struct jv *args, const char *path, const char *what)
 {
-	char text[PATH_MAX + 160];
+	char text[PATH_MAX + 360];
 
-	(void)snprintf(text, sizeof(text), "%s%s%.150s",
+	(void)snprintf(text, sizeof(text), "%s%s%.340s",
 	    path != NULL ? esc(path) : "", path != NULL ? ": " : "", what);
 	return ctl_error(want_json(args), CTL_FAIL, text, NULL);
+}
+
+int
+certs_usage(const struct jv *args, const char *what)
+{
+	return ctl_error(want_json(args), CTL_USAGE, what, NULL);
+}
+
+bool
+certs_free_to_write(const struct jv *args, const char *path)
+{
+	if (access(path, F_OK) != 0 || jv_get_bool(args, "force", false))
+		return true;
+	(void)certs_fail(args, path,
+	    "it exists, and a key in it would be lost; --force writes over it");
+	return false;
+}
+
+int
+certs_mac(const char *s, char out[static MAC_SIZE])
+{
+	return str_mac_norm(slice_of(s), out);
+}
+
+int
+certs_print(const struct jv *args, const char *verb, struct jv *o)
+{
+	ctl_print(want_json(args), verb, o);
+	jv_free(o);
+	return CTL_OK;
 }
 
 /* --days, or `dflt` where it is not given; -1 after an error was printed. */
@@ -69,7 +98,7 @@ certs_ca_init(const struct jv *args)
 	if (err == 0)
 		err = path_join(path, sizeof(path), dir, "ca.pem");
 	if (err != 0)
-		return fail_at(args, dir, err_str(err));
+		return certs_fail(args, dir, err_str(err));
 	o = jv_obj();
 	jv_set_str(o, "certificate", path);
 	ctl_print(want_json(args), "cert ca-init", o);
@@ -152,16 +181,14 @@ certs_mint(const struct jv *args)
 			    NULL);
 		m.cn = mac;
 	}
-	if (access(out, F_OK) == 0 && !jv_get_bool(args, "force", false))
-		return fail_at(args, out,
-		    "it exists, and with it a key that would be lost; --force "
-		    "writes over it");
-	buf_init_secret(&pem, PEM_MAX);
+	if (!certs_free_to_write(args, out))
+		return CTL_FAIL;
+	buf_init_secret(&pem, CERTS_FILE_MAX);
 	err = tls_mint(&m, &pem);
 	if (err == 0 && (err = file_write(out, pem.p, pem.n, 0600)) != 0)
-		code = fail_at(args, out, err_str(err));
+		code = certs_fail(args, out, err_str(err));
 	else if (err != 0)
-		code = fail_at(args, m.ca_dir, err_str(err));
+		code = certs_fail(args, m.ca_dir, err_str(err));
 	buf_clear(&pem);
 	if (err != 0)
 		return code;

@@ -249,6 +249,7 @@ extern const size_t verbs_count;
 /* doctor_run is the verb `doctor`: one server, examined (src/doctor.c). */
 int doctor_run(const struct jv *args);
 int certs_ca_init(const struct jv *args);
+int certs_csr(const struct jv *args); /* certs_csr.c */
 int certs_mint(const struct jv *args);
 int certs_show(const struct jv *args);
 int certs_verify(const struct jv *args); /* certs_verify.c */

@@ -1,10 +1,11 @@
 # src/: the program; the only place where sipcore/ and media/ meet.
 bin_PROGRAMS += %D%/bellbird
-noinst_HEADERS += %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
+noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
 %C%_bellbird_SOURCES = \
 	%D%/account.c \
 	%D%/app.c \
 	%D%/certs.c \
+	%D%/certs_csr.c \
 	%D%/certs_verify.c \
 	%D%/check.c \
 	%D%/device.c \

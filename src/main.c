@@ -11,6 +11,7 @@ main(int argc, char **argv)
 		{ "lab", lab_run },
 		{ "doctor", doctor_run },
 		{ "cert ca-init", certs_ca_init },
+		{ "cert csr", certs_csr },
 		{ "cert mint", certs_mint },
 		{ "cert show", certs_show },
 		{ "cert verify", certs_verify },

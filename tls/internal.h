@@ -125,8 +125,10 @@ MUST_CHECK int tls_index_save(const struct trust_set *s, const char *path,
 struct tls_slot {
 	CRYPTO_BUFFER *certs[TLS_CHAIN_MAX]; /* owned; leaf first */
 	size_t num;                          /* 0: empty */
-	EVP_PKEY *key;                       /* owned */
-	struct tls_cert_brief brief;         /* of the leaf */
+	CRYPTO_BUFFER *root; /* owned: the end of the chain, which is not sent,
+				if the file has it; or NULL */
+	EVP_PKEY *key;       /* owned */
+	struct tls_cert_brief brief; /* of the leaf */
 	char cn[128];
 	char error[200]; /* why it could not be loaded */
 };
@@ -134,6 +136,10 @@ void tls_slot_clear(struct tls_slot *s);
 /* tls_slot_parse reads certificate, chain and key in any order. */
 MUST_CHECK int tls_slot_parse(
     struct tls_slot *s, const void *pem, size_t n, char *why, size_t why_size);
+/* tls_key_parse reads a private key that one may show to servers: EC P-256 or
+ * better, RSA of 2048 bits or more.  E_TLS_KEY with a sentence, or ENOMEM. */
+MUST_CHECK int tls_key_parse(
+    EVP_PKEY **out, const void *pem, size_t n, char *why, size_t why_size);
 /* tls_slot_load reads one PEM file, or two; ENOENT if there is none. */
 MUST_CHECK int tls_slot_load(
     struct tls_slot *s, const char *path, const char *key_path);
@@ -355,6 +361,15 @@ void tls_listen_up(struct tls_conn *c);
 void tls_listen_gone(struct tls_conn *c);
 
 /* ---- tls_mint.c ---- */
+
+/* tls_mint_key makes a key pair: 0 or 256 is EC P-256, 384 is EC P-384, more
+ * is RSA of so many bits. */
+MUST_CHECK int tls_mint_key(int bits, EVP_PKEY **out);
+/* tls_mint_pem_cert and tls_mint_pem_key append PEM text (PKCS#8, not
+ * encrypted); tls_mint_bio_take what a BIO in memory holds. */
+MUST_CHECK int tls_mint_pem_cert(X509 *c, struct buf *out);
+MUST_CHECK int tls_mint_pem_key(EVP_PKEY *k, struct buf *out);
+MUST_CHECK int tls_mint_bio_take(BIO *b, struct buf *out);
 
 /* tls_mint_server makes a self-signed server certificate for this host. */
 MUST_CHECK int tls_mint_server(struct buf *pem);

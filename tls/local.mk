@@ -8,6 +8,7 @@ noinst_HEADERS += include/bellbird/tls_cert.h include/bellbird/tls_conn.h \
 	%D%/tls_bev.c \
 	%D%/tls_cert.c \
 	%D%/tls_conn.c \
+	%D%/tls_csr.c \
 	%D%/tls_ctx.c \
 	%D%/tls_env.c \
 	%D%/tls_err.c \

@@ -134,8 +134,8 @@ static const struct row {
 	    "choose it with tls.identity.",
 	    "Install a client certificate there." },
 	{ "mtls.rejected_ca", E_TLS_PEER_REFUSED,
-	    "Give the server the CA that issued it: ssl_client_certificate "
-	    "in nginx, ca_list in Kamailio.",
+	    "Give the server the CA that issued it (bellbird cert export-ca): "
+	    "ssl_client_certificate in nginx, ca_list in Kamailio.",
 	    NULL },
 	{ "mtls.rejected_eku", E_TLS_PEER_REFUSED,
 	    "Have our certificate issued with the purpose clientAuth.", NULL },

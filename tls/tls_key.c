@@ -34,6 +34,7 @@ tls_slot_clear(struct tls_slot *s)
 {
 	for (size_t i = 0; i < s->num; i++)
 		CRYPTO_BUFFER_free(s->certs[i]);
+	CRYPTO_BUFFER_free(s->root);
 	EVP_PKEY_free(s->key);
 	memset(s, 0, sizeof(*s)); /* public parts; the key wiped itself */
 }
@@ -66,9 +67,9 @@ on_part(const struct tls_pem_block *b, void *arg)
 	return 0;
 }
 
-/* Appends a certificate to the chain that is sent. */
+/* Stores a certificate as the library sends it. */
 static int
-chain_add(struct tls_slot *s, X509 *c)
+cert_take(CRYPTO_BUFFER **out, X509 *c)
 {
 	uint8_t *der = NULL;
 	int n;
@@ -77,12 +78,9 @@ chain_add(struct tls_slot *s, X509 *c)
 		tls_err_drop();
 		return ENOMEM;
 	}
-	s->certs[s->num] = CRYPTO_BUFFER_new(der, (size_t)n, NULL);
+	*out = CRYPTO_BUFFER_new(der, (size_t)n, NULL);
 	OPENSSL_free(der);
-	if (s->certs[s->num] == NULL)
-		return ENOMEM;
-	s->num++;
-	return 0;
+	return *out != NULL ? 0 : ENOMEM;
 }
 
 /* Finds the certificate of the key; NULL if there is none. */
@@ -97,10 +95,17 @@ leaf_of(const struct parts *p)
 	return NULL;
 }
 
-/* The issuer of `c` among the parts, unless it signed itself: roots are not
- * sent. */
+/* Did this certificate sign itself? */
+static bool
+is_root(X509 *x)
+{
+	return X509_NAME_cmp(
+		   X509_get_subject_name(x), X509_get_issuer_name(x)) == 0;
+}
+
+/* The issuer of `c` among the parts: roots, which are not sent, or others. */
 static X509 *
-issuer_of(const struct parts *p, X509 *c)
+issuer_of(const struct parts *p, X509 *c, bool root)
 {
 	for (size_t i = 0; i < p->num; i++) {
 		X509 *x = p->certs[i];
@@ -108,16 +113,33 @@ issuer_of(const struct parts *p, X509 *c)
 		if (x != c &&
 		    X509_NAME_cmp(X509_get_subject_name(x),
 			X509_get_issuer_name(c)) == 0 &&
-		    X509_NAME_cmp(
-			X509_get_subject_name(x), X509_get_issuer_name(x)) != 0)
+		    is_root(x) == root)
 			return x;
 	}
 	return NULL;
 }
 
-/* Says what is missing or wrong; NULL if all is there. */
+/* Puts the chain in order: what is sent, and the root above it. */
+static int
+chain_take(struct tls_slot *s, const struct parts *p, X509 *leaf)
+{
+	X509 *top = leaf, *root;
+	int err;
+
+	for (X509 *c = leaf; c != NULL && s->num < TLS_CHAIN_MAX;
+	     c = issuer_of(p, c, false)) {
+		if ((err = cert_take(&s->certs[s->num], c)) != 0)
+			return err;
+		s->num++;
+		top = c;
+	}
+	root = issuer_of(p, top, true);
+	return root != NULL ? cert_take(&s->root, root) : 0;
+}
+
+/* Says what hinders the reading; NULL if nothing does. */
 static const char *
-parts_judge(const struct parts *p, X509 *leaf)
+blocks_judge(const struct parts *p)
 {
 	if (p->encrypted && p->key == NULL)
 		return "the key is encrypted and nobody is there to type a "
@@ -126,12 +148,25 @@ parts_judge(const struct parts *p, X509 *leaf)
 	if (p->broken)
 		return "a PEM block is damaged: copy the file again "
 		       "[key.unreadable]";
+	return NULL;
+}
+
+static const char no_key[] =
+    "there is no private key in PEM form [key.unreadable]";
+
+/* Says what is missing or wrong; NULL if all is there. */
+static const char *
+parts_judge(const struct parts *p, X509 *leaf)
+{
+	const char *wrong = blocks_judge(p);
+
+	if (wrong != NULL)
+		return wrong;
 	if (p->num == 0)
 		return "there is no certificate in PEM form "
 		       "[key.unreadable]";
 	if (p->key == NULL)
-		return "there is no private key in PEM form "
-		       "[key.unreadable]";
+		return no_key;
 	if (leaf == NULL)
 		return "certificate and key do not belong together: install "
 		       "the certificate that was issued for this key "
@@ -162,11 +197,8 @@ tls_slot_parse(
 	tls_x509_brief(leaf, &fresh.brief);
 	if (tls_x509_cn(leaf, fresh.cn, sizeof(fresh.cn)) != 0)
 		fresh.cn[0] = '\0';
-	for (X509 *c = leaf; c != NULL && fresh.num < TLS_CHAIN_MAX;
-	     c = issuer_of(&p, c)) {
-		if ((err = chain_add(&fresh, c)) != 0)
-			goto out;
-	}
+	if ((err = chain_take(&fresh, &p, leaf)) != 0)
+		goto out;
 	fresh.key = p.key;
 	p.key = NULL;
 	tls_slot_clear(s);
@@ -183,6 +215,52 @@ out:
 		X509_free(p.certs[i]);
 	EVP_PKEY_free(p.key);
 	tls_slot_clear(&fresh);
+	return err;
+}
+
+/* Would servers of today take this key? */
+static bool
+key_is_fit(const EVP_PKEY *k)
+{
+	switch (EVP_PKEY_id(k)) {
+	case EVP_PKEY_EC:
+		return EVP_PKEY_bits(k) >= 256;
+	case EVP_PKEY_RSA:
+		return EVP_PKEY_bits(k) >= 2048;
+	default:
+		return false;
+	}
+}
+
+int
+tls_key_parse(
+    EVP_PKEY **out, const void *pem, size_t n, char *why, size_t why_size)
+{
+	struct parts p = { .num = 0 };
+	const char *wrong;
+	int err;
+
+	if ((err = tls_pem_each(pem, n, on_part, &p)) == 0) {
+		wrong = blocks_judge(&p);
+		if (wrong == NULL && p.key == NULL)
+			wrong = no_key;
+		if (wrong == NULL && !key_is_fit(p.key))
+			wrong = "the key is too weak or of a kind that servers "
+				"do not take: EC P-256, or RSA of 2048 bits";
+		if (wrong != NULL) {
+			ignore_err(str_copy(why, why_size, wrong), "a hint");
+			err = E_TLS_KEY;
+		}
+	} else {
+		ignore_err(str_copy(why, why_size, err_str(err)), "a hint");
+	}
+	if (err == 0) {
+		*out = p.key;
+		p.key = NULL;
+	}
+	for (size_t i = 0; i < p.num; i++)
+		X509_free(p.certs[i]);
+	EVP_PKEY_free(p.key);
 	return err;
 }
 

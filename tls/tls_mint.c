@@ -58,9 +58,8 @@ making_clear(struct making *k)
 	tls_err_drop();
 }
 
-/* Makes a key pair. */
-static int
-key_new(int rsa_bits, EVP_PKEY **out)
+int
+tls_mint_key(int bits, EVP_PKEY **out)
 {
 	EVP_PKEY *k = EVP_PKEY_new();
 	EC_KEY *ec = NULL;
@@ -70,15 +69,16 @@ key_new(int rsa_bits, EVP_PKEY **out)
 
 	if (k == NULL)
 		return ENOMEM;
-	if (rsa_bits == 0) {
-		ec = EC_KEY_new_by_curve_name(NID_X9_62_prime256v1);
+	if (bits <= 384) {
+		ec = EC_KEY_new_by_curve_name(
+		    bits == 384 ? NID_secp384r1 : NID_X9_62_prime256v1);
 		ok = ec != NULL && EC_KEY_generate_key(ec) &&
 		    EVP_PKEY_set1_EC_KEY(k, ec);
 	} else {
 		rsa = RSA_new();
 		e = BN_new();
 		ok = rsa != NULL && e != NULL && BN_set_word(e, RSA_F4) &&
-		    RSA_generate_key_ex(rsa, rsa_bits, e, NULL) &&
+		    RSA_generate_key_ex(rsa, bits, e, NULL) &&
 		    EVP_PKEY_set1_RSA(k, rsa);
 	}
 	EC_KEY_free(ec);
@@ -187,9 +187,8 @@ seal(struct making *k, bool sha1)
 	return 0;
 }
 
-/* Appends PEM text that a BIO holds. */
-static int
-bio_take(BIO *b, struct buf *out)
+int
+tls_mint_bio_take(BIO *b, struct buf *out)
 {
 	const uint8_t *p;
 	size_t n;
@@ -197,29 +196,27 @@ bio_take(BIO *b, struct buf *out)
 	return BIO_mem_contents(b, &p, &n) ? buf_add(out, p, n) : ENOMEM;
 }
 
-/* Appends a certificate in PEM. */
-static int
-pem_cert(X509 *c, struct buf *out)
+int
+tls_mint_pem_cert(X509 *c, struct buf *out)
 {
 	BIO *b = BIO_new(BIO_s_mem());
 	int err = ENOMEM;
 
 	if (b != NULL && PEM_write_bio_X509(b, c))
-		err = bio_take(b, out);
+		err = tls_mint_bio_take(b, out);
 	BIO_free(b);
 	return err;
 }
 
-/* Appends a key in PEM (PKCS#8, not encrypted). */
-static int
-pem_key(EVP_PKEY *k, struct buf *out)
+int
+tls_mint_pem_key(EVP_PKEY *k, struct buf *out)
 {
 	BIO *b = BIO_new(BIO_s_mem());
 	int err = ENOMEM;
 
 	if (b != NULL &&
 	    PEM_write_bio_PKCS8PrivateKey(b, k, NULL, NULL, 0, NULL, NULL))
-		err = bio_take(b, out);
+		err = tls_mint_bio_take(b, out);
 	BIO_free(b);
 	return err;
 }
@@ -255,8 +252,8 @@ ca_write(struct making *k, const char *pem_path, const char *key_path)
 
 	buf_init(&cert, PEM_MAX);
 	buf_init_secret(&key, PEM_MAX);
-	if ((err = pem_cert(k->cert, &cert)) != 0 ||
-	    (err = pem_key(k->key, &key)) != 0)
+	if ((err = tls_mint_pem_cert(k->cert, &cert)) != 0 ||
+	    (err = tls_mint_pem_key(k->key, &key)) != 0)
 		goto out;
 	if ((err = file_write(key_path, key.p, key.n, 0600)) == 0)
 		err = file_write(pem_path, cert.p, cert.n, 0644);
@@ -282,7 +279,7 @@ tls_ca_init(const char *dir, const char *cn, int days)
 	if (access(pem_path, F_OK) == 0 || access(key_path, F_OK) == 0)
 		return EEXIST;
 	if ((err = file_mkdirs(dir, 0755)) != 0 ||
-	    (err = key_new(0, &k.key)) != 0 ||
+	    (err = tls_mint_key(0, &k.key)) != 0 ||
 	    (err = begin(&k, cn, default_from(),
 		 default_now() + (int64_t)days * DAY_S)) != 0)
 		goto out;
@@ -413,7 +410,7 @@ add_names(struct making *k, X509 *issuer, const struct tls_mint *m)
 static int
 print_all(const struct making *k, struct buf *pem)
 {
-	int err = pem_cert(k->cert, pem);
+	int err = tls_mint_pem_cert(k->cert, pem);
 
 	for (size_t i = 0; err == 0 && k->issuer != NULL && i < k->ca.num;
 	     i++) {
@@ -424,10 +421,10 @@ print_all(const struct making *k, struct buf *pem)
 		/* A root is known to who trusts it: not sent. */
 		if (X509_NAME_cmp(
 			X509_get_subject_name(x), X509_get_issuer_name(x)) != 0)
-			err = pem_cert(x, pem);
+			err = tls_mint_pem_cert(x, pem);
 		X509_free(x);
 	}
-	return err == 0 ? pem_key(k->key, pem) : err;
+	return err == 0 ? tls_mint_pem_key(k->key, pem) : err;
 }
 
 /* The end of validity of a kind, counted from now. */
@@ -460,7 +457,7 @@ tls_mint(const struct tls_mint *m, struct buf *pem)
 	    (m->rsa_bits != 0 && (m->rsa_bits < 1024 || m->rsa_bits > 4096)))
 		return EINVAL;
 	if ((m->ca_dir != NULL && (err = ca_load(&k, m->ca_dir)) != 0) ||
-	    (err = key_new(m->rsa_bits, &k.key)) != 0 ||
+	    (err = tls_mint_key(m->rsa_bits, &k.key)) != 0 ||
 	    (err = begin(&k, m->cn, from, to)) != 0)
 		goto out;
 	issuer = k.issuer != NULL ? k.issuer : k.cert;

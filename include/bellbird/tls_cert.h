@@ -3,6 +3,7 @@
 #define BELLBIRD_TLS_CERT_H
 
 #include "bellbird/buf.h"
+#include "bellbird/str.h"
 #include "bellbird/tls_verdict.h"
 
 /* Minting for labs, tests and small sites: EC P-256, SHA-256. */
@@ -47,7 +48,38 @@ MUST_CHECK int tls_cert_read(const char *path, struct tls_cert_brief *out,
  * E_TLS_KEY with a sentence. */
 MUST_CHECK int tls_identity_check(const char *path, char *why, size_t why_size);
 
+/* A request for a certificate that is shown to servers (clientAuth). */
+struct tls_csr {
+	const char *mac;  /* a device: 12 lower-case hex digits are CN and
+			     serialNumber, and urn:dev:mac: is added; or NULL */
+	const char *cn;   /* without `mac`: the common name */
+	const char *sans; /* as in tls_mint, or NULL */
+	struct slice key; /* PEM of the key to use; empty: a new one, P-256 */
+};
+/*
+ * tls_csr appends the request and, unless `key` is NULL, its private key, both
+ * PEM (RFC 2986).  EINVAL or E_LIMIT for names, E_TLS_KEY for a key that cannot
+ * be used; for those `why` gets a sentence.  After an error in writing (ENOMEM,
+ * E_LIMIT) the buffers are spoilt.
+ */
+MUST_CHECK int tls_csr(const struct tls_csr *c, struct buf *csr,
+    struct buf *key, char *why, size_t why_size);
+
 struct tls_env;
+/* The certificates above an identity, as far as its file has them. */
+struct tls_issuers {
+	struct tls_cert_brief cert[TLS_CHAIN_MAX]; /* the nearest first */
+	size_t num;
+	bool complete; /* the last one is a root */
+};
+/*
+ * tls_env_issuers is what a server needs to accept our certificate: appends
+ * all of it to `pem` and the last one to `der`.  One that signed itself is its
+ * own issuer.  E_TLS_KEY for an empty slot, E_TLS_TRUST if the file has no
+ * issuer; the buffers are spoilt by ENOMEM and E_LIMIT.
+ */
+MUST_CHECK int tls_env_issuers(const struct tls_env *e, enum tls_identity id,
+    struct tls_issuers *out, struct buf *pem, struct buf *der);
 /*
  * tls_cert_judge runs the policy on a file of certificates, leaf first, as if
  * a peer had sent it.  Returns 0, E_TLS_CERT or a reading error (class

@@ -66,6 +66,16 @@ static const struct ctl_opt opts_mint[] = {
 	{ "force", NULL, "write over a file that exists" },
 	{ NULL, NULL, NULL },
 };
+static const struct ctl_opt opts_csr[] = {
+	{ "mac", "MAC", "for the device certificate of this MAC address" },
+	{ "cn", "NAME", "for the owner's certificate: its common name" },
+	{ "san", "LIST", "more names: DNS:a.example,URI:sip:a.example" },
+	{ "key", "FILE", "use this key; without it, a new one (EC P-256)" },
+	{ "out", "FILE", "the request goes there" },
+	{ "key-out", "FILE", "the new key goes there" },
+	{ "force", NULL, "write over files that exist" },
+	{ NULL, NULL, NULL },
+};
 static const struct ctl_opt opts_verify[] = {
 	{ "use", "USE", "sip or prov: the settings and the name rule" },
 	{ "name", "NAME", "whom to expect: domain, host or address" },
@@ -124,6 +134,8 @@ static const struct ctl_verb verbs[] = {
 	    "wrong" },
 	{ "cert ca-init", CTL_LOCAL, "", opts_ca_init,
 	    "make a CA for a site or a lab" },
+	{ "cert csr", CTL_LOCAL, "", opts_csr,
+	    "make a key and the request for its certificate" },
 	{ "cert mint", CTL_LOCAL, "", opts_mint,
 	    "issue a certificate with its key" },
 	{ "cert expiry", CTL_REMOTE, "", NULL,

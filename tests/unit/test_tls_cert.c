@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/nid.h>
+#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
 #include "oom.h"
@@ -510,6 +511,141 @@ minting_survives_every_failed_allocation(void **state)
 	log_set_sink(NULL, NULL);
 }
 
+/* The request that tls_csr() makes, read back; the caller frees it. */
+static X509_REQ *
+request_of(const struct tls_csr *c, struct buf *key)
+{
+	char why[200] = "";
+	struct buf csr;
+	X509_REQ *r;
+	BIO *b;
+
+	buf_init(&csr, PEM_MAX);
+	if (tls_csr(c, &csr, key, why, sizeof(why)) != 0)
+		fail_msg("%s", why);
+	b = BIO_new_mem_buf(csr.p, (int)csr.n);
+	r = PEM_read_bio_X509_REQ(b, NULL, NULL, NULL);
+	assert_non_null(r);
+	BIO_free(b);
+	buf_clear(&csr);
+	return r;
+}
+
+static void
+a_request_is_signed_by_its_key(void **state)
+{
+	struct tls_csr c = { .mac = MAC };
+	EVP_PKEY *k, *in;
+	char why[200], subject[200];
+	struct buf key, again;
+	X509_REQ *r;
+
+	(void)state;
+	buf_init_secret(&key, PEM_MAX);
+	r = request_of(&c, &key);
+	tls_x509_name(X509_REQ_get_subject_name(r), subject, sizeof(subject));
+	assert_string_equal(subject, "CN=" MAC ", serialNumber=" MAC);
+	assert_int_equal(tls_key_parse(&k, key.p, key.n, why, 200), 0);
+	in = X509_REQ_get_pubkey(r);
+	assert_int_equal(X509_REQ_verify(r, in), 1);
+	assert_int_equal(EVP_PKEY_cmp(in, k), 1);
+	EVP_PKEY_free(in);
+	X509_REQ_free(r);
+	/* The same key again, for somebody else. */
+	c.mac = NULL;
+	c.cn = "owner";
+	c.key = (struct slice){ (const char *)key.p, key.n };
+	buf_init_secret(&again, PEM_MAX);
+	r = request_of(&c, &again);
+	tls_x509_name(X509_REQ_get_subject_name(r), subject, sizeof(subject));
+	assert_string_equal(subject, "CN=owner");
+	in = X509_REQ_get_pubkey(r);
+	assert_int_equal(EVP_PKEY_cmp(in, k), 1);
+	assert_string_equal(buf_str(&key), buf_str(&again));
+	EVP_PKEY_free(in);
+	EVP_PKEY_free(k);
+	X509_REQ_free(r);
+	/* It need not be written once more. */
+	X509_REQ_free(request_of(&c, NULL));
+	buf_clear(&again);
+	buf_clear(&key);
+}
+
+static void
+a_request_of_nonsense_is_refused_with_a_sentence(void **state)
+{
+	static char long_cn[80], long_sans[1100];
+	static const char words[] = "the dog ate my key";
+	const struct {
+		const char *why;
+		struct tls_csr c;
+		int err;
+		const char *word;
+	} v[] = {
+		{ "a MAC with colons", { .mac = "00:15:6d:00:00:01" }, EINVAL,
+		    "12 lower-case" },
+		{ "a MAC in capitals", { .mac = "00156D000001" }, EINVAL,
+		    "12 lower-case" },
+		{ "nobody", { .cn = "" }, EINVAL, "missing" },
+		{ "names that are none", { .cn = "a", .sans = "x" }, EINVAL,
+		    "no name" },
+		{ "an address that is none", { .cn = "a", .sans = "IP:1.2" },
+		    EINVAL, "addresses" },
+		{ "a name longer than X.520 lets", { .cn = long_cn }, EINVAL,
+		    "64" },
+		{ "too many names", { .cn = "a", .sans = long_sans }, E_LIMIT,
+		    "too many" },
+		{ "a key that is none",
+		    { .cn = "a", .key = { words, sizeof(words) } }, E_TLS_KEY,
+		    "no private key" },
+	};
+	char why[200];
+	struct buf csr, key;
+
+	(void)state;
+	memset(long_cn, 'x', sizeof(long_cn) - 1);
+	memset(long_sans, 'x', sizeof(long_sans) - 1);
+	memcpy(long_sans, "DNS:", 4);
+	buf_init(&csr, PEM_MAX);
+	buf_init_secret(&key, PEM_MAX);
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("refuses: %s\n", v[i].why);
+		why[0] = '\0';
+		assert_int_equal(
+		    tls_csr(&v[i].c, &csr, &key, why, sizeof(why)), v[i].err);
+		assert_non_null(strstr(why, v[i].word));
+		assert_int_equal(csr.n, 0);
+		assert_int_equal(key.n, 0);
+	}
+	buf_clear(&csr);
+	buf_clear(&key);
+}
+
+static int
+csr_once(void *arg)
+{
+	struct tls_csr c = { .mac = arg };
+	struct buf csr, key;
+	char why[200];
+	int err;
+
+	buf_init(&csr, PEM_MAX);
+	buf_init_secret(&key, PEM_MAX);
+	err = tls_csr(&c, &csr, &key, why, sizeof(why));
+	buf_clear(&csr);
+	buf_clear(&key);
+	return err;
+}
+
+static void
+a_request_survives_every_failed_allocation(void **state)
+{
+	static char mac[] = MAC;
+
+	(void)state;
+	assert_true(oom_each(csr_once, mac) >= 1);
+}
+
 int
 main(void)
 {
@@ -530,6 +666,10 @@ main(void)
 		cmocka_unit_test(broken_files_are_named),
 		cmocka_unit_test(names_of_peers_are_escaped),
 		cmocka_unit_test(minting_survives_every_failed_allocation),
+		cmocka_unit_test(a_request_is_signed_by_its_key),
+		cmocka_unit_test(
+		    a_request_of_nonsense_is_refused_with_a_sentence),
+		cmocka_unit_test(a_request_survives_every_failed_allocation),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: ISC */
+/* What the verbs `cert ..` share. */
+#ifndef BELLBIRD_SRC_CERTS_H
+#define BELLBIRD_SRC_CERTS_H
+
+#include "internal.h"
+
+/* Files of certificates and keys are far smaller. */
+enum { CERTS_FILE_MAX = 256 * 1024 };
+
+/* certs_fail prints what went wrong and with which file (NULL: none), and
+ * returns CTL_FAIL; certs_usage does it for a wrong command line. */
+int certs_fail(const struct jv *args, const char *path, const char *what);
+int certs_usage(const struct jv *args, const char *what);
+/* certs_free_to_write: nothing is there, or --force was given; else prints that
+ * `path` would be lost. */
+bool certs_free_to_write(const struct jv *args, const char *path);
+/* certs_mac normalizes a MAC address of the command line; E_PARSE. */
+MUST_CHECK int certs_mac(const char *s, char out[static MAC_SIZE]);
+/* certs_print prints a result; takes `o`. */
+int certs_print(const struct jv *args, const char *verb, struct jv *o);
+
+#endif
