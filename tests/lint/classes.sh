@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: ISC
 # classes.sh -- fails if a failure class in the code has no entry in
 # docs/TROUBLESHOOTING.md, or if an entry names no class in the code; and if
-# that page or docs/TLS.md names a setting that prov/keys.def does not have.
+# that page, docs/TLS.md or docs/COMPATIBILITY.md names a setting that
+# prov/keys.def does not have.
 #
 # A class is a literal that starts with a word only classes start with, one that
 # is given to a function that takes a class or to something called so, or what
@@ -97,9 +98,9 @@ END {
 			print code[c] ": no entry in " doc ": " c
 }' "$tmp/code" "$tmp/doc" >"$tmp/bad"
 
-# Settings that the two pages name; hosts and files are no settings.
+# Settings that these pages name; hosts and files are no settings.
 [ ! -f prov/keys.def ] || keys=prov/keys.def
-for f in $doc docs/TLS.md; do
+for f in $doc docs/TLS.md docs/COMPATIBILITY.md; do
 	[ ! -f $f ] || awk -v f=$f '
 	FILENAME ~ /keys\.def$/ {
 		if (match($0, /^(KEY|GUARD|FAM|NA)\("[^"]*"/) && split($0, p, "\""))
