@@ -121,11 +121,12 @@ def password(user):
 
 class Kamailio:
     """Registrar and proxy over TLS that demands a certificate of the device
-    CA; digest with one algorithm at a time."""
+    CA; digest with one algorithm at a time.  With `certs` also one port for
+    each of these: `ports`."""
 
     def __init__(self, bench, cert=None, algorithm="SHA-256",
                  domain="localhost", host="127.0.0.1", name="kamailio",
-                 port=None):
+                 port=None, certs=None):
         bb.need("kamailio")
         modules = "/usr/lib/x86_64-linux-gnu/kamailio/modules/"
         if not os.path.isdir(modules):
@@ -141,11 +142,19 @@ class Kamailio:
         os.makedirs(d)
         self.host = host
         self.tls = port or bb.free_port(host=host)
-        bb.write(os.path.join(d, "tls.cfg"), KAMAILIO_TLS % {
-            "key": cert.key, "crt": cert.chain,
-            "ca": bench.pki.device_ca.crt})
+        self.ports = {n: bb.free_port(host=host) for n in certs or {}}
+        listen = ["listen=tls:%s:%d" % (host, p)
+                  for p in [self.tls] + list(self.ports.values())]
+        values = {"key": cert.key, "crt": cert.chain,
+                  "ca": bench.pki.device_ca.crt}
+        tls = KAMAILIO_TLS % values
+        for n, p in self.ports.items():
+            values.update(key=certs[n].key, crt=certs[n].chain)
+            tls += (KAMAILIO_TLS.split("[client")[0] % values).replace(
+                "default", "%s:%d" % (host, p))
+        bb.write(os.path.join(d, "tls.cfg"), tls)
         conf = bb.write(os.path.join(d, "kamailio.cfg"), KAMAILIO % {
-            "listen": "listen=tls:%s:%d" % (host, self.tls),
+            "listen": "\n".join(listen),
             "domain": domain, "modules": modules, "dir": d,
             "algorithm": algorithm})
         self.proc = bb.Proc(bench, name, ["kamailio", "-f", conf, "-DD", "-E",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Row 2: provisioning from nginx, `ssl_verify_client on`, the MAC check."""
 import os
+import re
 
 import bb
 import peers
@@ -175,6 +176,42 @@ def a_foreign_device_certificate(t):
     t.ok(r.code == 10, "exit 10", r)
     t.ok(r.find("class") == "http.client_cert",
          "the class is http.client_cert: %s" % r.find("class"), r)
+
+
+@bb.test(30)
+def the_owners_certificate_is_for_sip_only(t):
+    """A foreign certs/sipclient.pem: nginx still sees the device certificate,
+    Kamailio the owner's."""
+    k = peers.Kamailio(t)
+    n, e = world(t, **{
+        "sip.proxy": "localhost:%d" % k.tls, "sip.u1.user": "1001",
+        "sip.u1.auth": "1001", "sip.u1.pwd": peers.password("1001"),
+        "audio.device": "null"})
+    # The first is of the CA that both servers list: it is the rule of the
+    # slots that keeps it from nginx.  The second is of nobody's.
+    for name, owner in (("same CA", t.pki.peer),
+                        ("other CA", t.pki.foreign_device)):
+        e.stop()
+        bb.write(os.path.join(e.state, "certs", "sipclient.pem"),
+                 bb.read(owner.pem), 0o600)
+        e.start()
+        r = e.verb("prov", "run")
+        v = (e.status().get("prov") or {}).get("report", {}).get("verdict")
+        shown = (v or {}).get("client_cert") or {}
+        t.ok(r.code == 0 and shown.get("slot") == "factory"
+             and bb.MAC in str(shown.get("subject"))
+             and e.get("sip.u1.dname") == NAME,
+             "owner of the %s: nginx takes the device certificate" % name,
+             (r, shown))
+        if owner is t.pki.peer:
+            v = e.wait_account("registered", 5).get("tls") or {}
+            t.ok((v.get("client_cert") or {}).get("slot") == "sip-owner"
+                 and "verified=1 cn=peer.bb.test" in k.text()
+                 and "cn=" + bb.MAC not in k.text(),
+                 "Kamailio sees the owner's", (v, k.text()[-400:]))
+    codes = set(re.findall(r'HTTP/1.1" (\d+)', n.access()))
+    t.ok(codes and codes <= {"200", "304"}, "nginx answered %s"
+         % sorted(codes), n.access())
 
 
 class Asking(peers.LyingServer):
