@@ -130,17 +130,23 @@ path_check(const char *path)
 	return err == E_CTL_NO_DAEMON ? 0 : err;
 }
 
-/* Gives the socket to a group, where there is one of that name. */
+/* Gives the socket to a group of this machine, where there is one of that name.
+ * Not by getgrnam(): that loads libraries and asks servers, and may wait for
+ * them; the group is made by sysusers.d and stands in the file. */
 static void
 group_give(const char *path, const char *group)
 {
-	struct group *g;
+	struct group *g = NULL;
+	FILE *f;
 
-	if (group == NULL || (g = getgrnam(group)) == NULL)
+	if (group == NULL || (f = fopen("/etc/group", "re")) == NULL)
 		return;
-	if (lchown(path, (uid_t)-1, g->gr_gid) != 0)
+	while ((g = fgetgrent(f)) != NULL && strcmp(g->gr_name, group) != 0)
+		;
+	if (g != NULL && lchown(path, (uid_t)-1, g->gr_gid) != 0)
 		log_debug(LOGC_CTL, 0, "control socket: group %s: %s", group,
 		    err_str(errno));
+	fclose(f);
 }
 
 /* Everything is set on a name beside it; the rename makes it visible whole. */

@@ -9,6 +9,7 @@
 
 #include <sys/stat.h>
 
+#include <grp.h>
 #include <signal.h>
 
 #include "bellbird/ctl_server.h"
@@ -103,11 +104,13 @@ static const struct ctl_cmd cmds[] = {
 
 /* ---- life of a test ---- */
 
+static const char *group = "no-such-group";
+
 static int
 open_it(struct ctl_server **out, const char *p)
 {
-	return ctl_server_open(out, loop, p, "no-such-group", cmds,
-	    sizeof(cmds) / sizeof(cmds[0]), &server);
+	return ctl_server_open(
+	    out, loop, p, group, cmds, sizeof(cmds) / sizeof(cmds[0]), &server);
 }
 
 static int
@@ -533,6 +536,31 @@ the_socket_is_for_owner_and_group(void **state)
 	(void)state;
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0660);
+	assert_int_equal(st.st_gid, getegid()); /* no such group: ours */
+}
+
+/* Root gives it to the group, which need not be in the first line. */
+static void
+the_socket_is_given_to_the_group(void **state)
+{
+	struct ctl_server *s;
+	struct group *g = getgrnam("daemon");
+	struct stat st;
+	char other[96];
+
+	(void)state;
+	if (geteuid() != 0 || g == NULL) {
+		skip();
+		return;
+	}
+	group = "daemon";
+	(void)snprintf(other, sizeof(other), "%s-group", path);
+	assert_int_equal(open_it(&s, other), 0);
+	assert_int_equal(stat(other, &st), 0);
+	assert_int_equal(st.st_gid, g->gr_gid);
+	assert_int_not_equal(st.st_gid, getegid());
+	ctl_server_free(s);
+	group = "no-such-group";
 }
 
 static void
@@ -653,6 +681,7 @@ main(void)
 		T(descriptors_reach_their_command_and_the_rest_is_closed),
 		T(descriptors_of_a_client_that_leaves_are_closed),
 		T(the_socket_is_for_owner_and_group),
+		T(the_socket_is_given_to_the_group),
 		T(a_live_socket_is_left_alone),
 		T(a_stale_socket_is_replaced),
 		T(what_cannot_be_bound_is_said),
