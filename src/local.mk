@@ -26,5 +26,5 @@ noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
 	%D%/verbs.c \
 	%D%/wallclock.c \
 	%D%/watch.c
-%C%_bellbird_LDADD = $(CTL_LIBS) $(WEB_LIBS) prov/libprov.a \
+%C%_bellbird_LDADD = $(LINK_FIRST) $(CTL_LIBS) $(WEB_LIBS) prov/libprov.a \
 	sipcore/libsip.a -losipparser2 $(MEDIA_LIBS)
