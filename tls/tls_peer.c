@@ -21,8 +21,8 @@ struct search {
 	const struct tls_policy *p;
 	struct slice want; /* the expected name */
 	bool want_ip;
-	bool any_san;        /* some DNS, URI or IP name */
-	bool any_sip_uri;    /* RFC 5922 7.1: then DNS names do not count */
+	bool any_san;     /* there is the extension: then the CN is no name */
+	bool any_sip_uri; /* RFC 5922 7.1: then DNS names do not count */
 	bool wildcard_would; /* a wildcard would match, were it allowed */
 	char *matched;
 	size_t size;
@@ -119,7 +119,6 @@ ip_look(struct search *s, const ASN1_STRING *ip)
 	uint8_t want[16];
 	char name[64];
 
-	s->any_san = true;
 	if (!s->want_ip || str_copy_slice(name, sizeof(name), s->want) != 0)
 		return;
 	if (inet_pton(n == 4 ? AF_INET : AF_INET6, name, want) == 1 &&
@@ -136,13 +135,10 @@ exact_look(struct search *s, const GENERAL_NAME *g)
 
 	if (g->type == GEN_IPADD) {
 		ip_look(s, g->d.iPAddress);
-	} else if (g->type == GEN_DNS) {
-		s->any_san = true;
 	} else if (g->type == GEN_URI) {
 		name = text_of(g->d.uniformResourceIdentifier);
 		if (!sip_host(name, &host))
 			return;
-		s->any_san = true;
 		s->any_sip_uri = true;
 		if (s->p->name_rule == TLS_NAME_SIP && !s->want_ip &&
 		    same_name(host, s->want))
@@ -210,6 +206,7 @@ tls_peer_check(
 
 	if (p->name_rule == TLS_NAME_NONE)
 		return NULL;
+	s.any_san = X509_get_ext_by_NID(leaf, NID_subject_alt_name, -1) >= 0;
 	gs = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
 	n = gs != NULL ? sk_GENERAL_NAME_num(gs) : 0;
 	tls_err_drop();

@@ -3,6 +3,7 @@
  * rules about time, strength, purpose and name are ours. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -26,7 +27,10 @@ enum {
 	RSA_BITS_OLD = 1024, /* the least that `rsa1024` lets pass */
 	EC_BITS_MIN = 256,
 	SENT_MAX = 16, /* certificates a peer may send: CPU per byte */
-	DEPTH_MAX = 8
+	/* The longest chain that a peer may send. */
+	DEPTH_MAX = SENT_MAX,
+	/* Paths that are tried: each costs a check of all its signatures. */
+	PATHS_MAX = 6
 };
 
 /* One judgement, while it is made. */
@@ -34,9 +38,11 @@ struct judge {
 	const struct tls_env *env;
 	struct tls_verdict *v;
 	STACK_OF(X509) * sent;  /* borrowed */
+	STACK_OF(X509) * pool;  /* owned: those of them that may be used */
 	STACK_OF(X509) * chain; /* borrowed from `ctx` */
 	X509_STORE_CTX *ctx;    /* owned */
 	bool anchored;          /* the last of the chain is an anchor */
+	X509 *fault;            /* in the chain, which failed; or NULL */
 };
 
 /* A certificate's name for a sentence: its CN, else the whole subject. */
@@ -140,6 +146,60 @@ weak(struct judge *j, bool allowed, const char *class, const char *fmt, ...)
 	return E_TLS_CERT;
 }
 
+/* Was `x` signed with the key of one of these?  `any`: has one its name? */
+static bool
+is_signed_by(X509 *x, const STACK_OF(X509) * sk, bool *any)
+{
+	bool yes = false;
+
+	*any = false;
+	for (size_t i = 0; i < sk_X509_num(sk) && !yes; i++) {
+		X509 *y = sk_X509_value(sk, i);
+		EVP_PKEY *k;
+
+		if (X509_NAME_cmp(
+			X509_get_issuer_name(x), X509_get_subject_name(y)) != 0)
+			continue;
+		*any = true;
+		k = X509_get_pubkey(y);
+		yes = k != NULL && X509_verify(x, k) == 1;
+		EVP_PKEY_free(k);
+		tls_err_drop();
+	}
+	return yes;
+}
+
+/*
+ * The issuer is there by its name, trusted or sent, and still did not do: it is
+ * no CA, or another one that was given the same name.  False if neither.
+ */
+static bool
+explain_namesake(struct judge *j, X509 *top, const char *issuer)
+{
+	STACK_OF(X509) *sk = sk_X509_new_null();
+	bool trusted, sent, by_anchor, by_sent;
+
+	if (sk == NULL)
+		return false;
+	tls_env_find_anchors(
+	    j->env, j->v->policy.trust, X509_get_issuer_name(top), sk);
+	by_anchor = is_signed_by(top, sk, &trusted);
+	by_sent = is_signed_by(top, j->pool, &sent);
+	sk_X509_pop_free(sk, X509_free);
+	if (by_anchor || by_sent)
+		tls_explain(j->v, "cert.invalid",
+		    "was certified by '%s', which %s, but is no CA: it may not "
+		    "certify others",
+		    issuer, by_anchor ? "is trusted here" : "was sent too");
+	else if (trusted)
+		tls_explain(j->v, "cert.bad_signature",
+		    "was certified by '%s'; a CA of that name is trusted "
+		    "here, but the signature is of another key (was the CA "
+		    "made again under its old name?)",
+		    issuer);
+	return by_anchor || by_sent || trusted;
+}
+
 /* The certificate above which nothing is trusted: says what is missing. */
 static int
 explain_untrusted(struct judge *j)
@@ -153,6 +213,7 @@ explain_untrusted(struct judge *j)
 	bool aia = X509_get_ext_by_NID(top, NID_info_access, -1) >= 0;
 	char name[128], issuer[128];
 
+	j->fault = top;
 	name_of(top, name, sizeof(name));
 	issuer_of(top, issuer, sizeof(issuer));
 	if (anchors == 0)
@@ -164,6 +225,8 @@ explain_untrusted(struct judge *j)
 		    "signed its certificate itself ('%s', SHA-256 %s), and "
 		    "that one is not trusted here",
 		    name, j->v->sent[0].sha256);
+	else if (!self && explain_namesake(j, top, issuer))
+		return E_TLS_CERT;
 	else if (self)
 		tls_explain(j->v, "cert.untrusted_root",
 		    "sent a complete chain, but its root '%s' is not among "
@@ -190,6 +253,7 @@ explain_library(struct judge *j)
 {
 	int code = X509_STORE_CTX_get_error(j->ctx);
 
+	j->fault = X509_STORE_CTX_get_current_cert(j->ctx);
 	switch (code) {
 	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
 	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
@@ -202,6 +266,13 @@ explain_library(struct judge *j)
 	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
 		tls_explain(j->v, "cert.bad_signature",
 		    "sent a chain in which a signature is wrong");
+		return E_TLS_CERT;
+	case X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE:
+	case X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX:
+		tls_explain(j->v, "cert.invalid",
+		    "sent a chain with a CA that may certify certain names "
+		    "only, of a kind (such as addresses) that cannot be "
+		    "checked here");
 		return E_TLS_CERT;
 	default:
 		tls_explain(j->v, "cert.invalid",
@@ -231,6 +302,7 @@ check_times(struct judge *j)
 			from = to = INT64_MIN / 2000000;
 		if (from <= now.hi_s && now.lo_s <= to)
 			continue;
+		j->fault = x;
 		old = now.lo_s > to;
 		clock_iso(
 		    at, sizeof(at), (old ? now.lo_s : now.hi_s) * 1000000);
@@ -275,6 +347,7 @@ check_keys(struct judge *j)
 		tiny = !rsa || bits < RSA_BITS_OLD;
 		if (!bad)
 			continue;
+		j->fault = x;
 		snprintf(what, sizeof(what), "%s key of %d bits",
 		    rsa ? "RSA" : "EC", bits);
 		err = weak(j, old && !tiny, "cert.weak_key",
@@ -309,25 +382,27 @@ pss_digest(X509 *x)
 	return OBJ_cbs2nid(&oid);
 }
 
-/* True for signatures made with MD5, SHA-1 or older. */
-static bool
-is_weak_sig(X509 *x)
+/* How good the hash of a signature is. */
+enum sig { SIG_GOOD, SIG_SHA1, SIG_BROKEN /* MD5 and older, or unknown */ };
+
+static enum sig
+sig_of(X509 *x)
 {
 	int sig = X509_get_signature_nid(x), md = NID_undef;
 
 	if (sig == NID_rsassaPss)
 		md = pss_digest(x);
 	else if (!OBJ_find_sigid_algs(sig, &md, NULL))
-		return true; /* not known: not trusted */
+		return SIG_BROKEN;
 	switch (md) {
 	case NID_sha256:
 	case NID_sha384:
 	case NID_sha512:
-		return false;
-	case NID_undef:
-		return sig != NID_ED25519;
+		return SIG_GOOD;
+	case NID_sha1:
+		return SIG_SHA1;
 	default:
-		return true;
+		return sig == NID_ED25519 ? SIG_GOOD : SIG_BROKEN;
 	}
 }
 
@@ -346,8 +421,12 @@ check_sigs(struct judge *j)
 		X509 *x = sk_X509_value(j->chain, i);
 		const char *alg = OBJ_nid2ln(X509_get_signature_nid(x));
 
-		if (is_weak_sig(x))
-			err = weak(j, allowed, "cert.weak_sig",
+		enum sig sig = sig_of(x);
+
+		j->fault = x;
+		if (sig != SIG_GOOD)
+			err = weak(j, allowed && sig == SIG_SHA1,
+			    "cert.weak_sig",
 			    "sent the certificate '%s', signed with a broken "
 			    "hash: %s",
 			    name_of(x, name, sizeof(name)),
@@ -376,6 +455,59 @@ eku_has(X509 *x, int nid)
 	return has;
 }
 
+/* RFC 5280 4.2: an extension is there once, or somebody reads the other one. */
+static int
+check_once(struct judge *j)
+{
+	static const int nids[] = { NID_subject_alt_name, NID_basic_constraints,
+		NID_key_usage, NID_ext_key_usage, NID_name_constraints };
+	char name[128];
+
+	for (size_t i = 0; i < sk_X509_num(j->chain); i++) {
+		X509 *x = sk_X509_value(j->chain, i);
+
+		for (size_t k = 0; k < sizeof(nids) / sizeof(nids[0]); k++) {
+			int at = X509_get_ext_by_NID(x, nids[k], -1);
+
+			if (at < 0 || X509_get_ext_by_NID(x, nids[k], at) < 0)
+				continue;
+			j->fault = x;
+			return weak(j, false, "cert.invalid",
+			    "sent the certificate '%s', in which the extension "
+			    "%s is there twice",
+			    name_of(x, name, sizeof(name)),
+			    OBJ_nid2ln(nids[k]));
+		}
+	}
+	return 0;
+}
+
+/* RFC 5280 6.1.4 (l), (m): the path length, of the anchor too, which the
+ * library passes over.  Certificates that a CA issued to itself do not count.
+ */
+static int
+check_length(struct judge *j)
+{
+	char name[128];
+	long max, below = 0;
+
+	for (size_t i = 1; i < sk_X509_num(j->chain); i++) {
+		X509 *x = sk_X509_value(j->chain, i);
+
+		max = X509_get_pathlen(x);
+		if (max >= 0 && below > max) {
+			j->fault = x;
+			return weak(j, false, "cert.invalid",
+			    "sent a chain that is too long for '%s': %ld CAs "
+			    "below it, and it may have %ld",
+			    name_of(x, name, sizeof(name)), below, max);
+		}
+		below += X509_NAME_cmp(X509_get_subject_name(x),
+			     X509_get_issuer_name(x)) != 0;
+	}
+	return 0;
+}
+
 /* The certificate must be made for what it is used for. */
 static int
 check_purpose(struct judge *j)
@@ -391,6 +523,7 @@ check_purpose(struct judge *j)
 		X509 *x = sk_X509_value(j->chain, i);
 		int has = eku_has(x, nid);
 
+		j->fault = x;
 		if (i > 0 && i == n - 1 && j->anchored)
 			break; /* an anchor is trusted as it is */
 		if (has == 0 && j->v->policy.serverauth_client &&
@@ -509,7 +642,7 @@ build(struct judge *j, X509_STORE *store)
 	int ok;
 
 	if (!X509_STORE_CTX_init(
-		j->ctx, store, sk_X509_value(j->sent, 0), j->sent))
+		j->ctx, store, sk_X509_value(j->sent, 0), j->pool))
 		return ENOMEM;
 	param = X509_STORE_CTX_get0_param(j->ctx);
 	/* Never a CRL or policy flag: CVE-2023-0286 is open in Debian's
@@ -536,30 +669,78 @@ build(struct judge *j, X509_STORE *store)
 	return 0;
 }
 
-/* All the checks in the order in which a person would want to hear. */
+/* One path: all the checks in the order in which a person would want to hear.
+ */
+static int
+judge_path(struct judge *j, X509_STORE *store)
+{
+	int err;
+
+	X509_STORE_CTX_free(j->ctx);
+	j->anchored = false;
+	j->fault = NULL;
+	j->v->num_built = 0;
+	if ((j->ctx = X509_STORE_CTX_new()) == NULL)
+		return ENOMEM;
+	if ((err = build(j, store)) != 0)
+		return err == E_TLS_CERT ? explain_library(j) : err;
+	if ((err = check_times(j)) != 0 || (err = check_once(j)) != 0 ||
+	    (err = check_length(j)) != 0 || (err = check_purpose(j)) != 0 ||
+	    (err = check_keys(j)) != 0 || (err = check_sigs(j)) != 0)
+		return err;
+	j->fault = NULL; /* no other path carries other names */
+	/* No SAN, no name: nothing else has to ask for one.  Devices of this
+	 * family carry their MAC as CN alone, and listeners expect no name. */
+	return check_name(j, sk_X509_value(j->sent, 0));
+}
+
+/* Takes the intermediate that failed out of those that may be used; false if it
+ * is none of them. */
+static bool
+drop_fault(struct judge *j)
+{
+	for (size_t i = 1; j->fault != NULL && i < sk_X509_num(j->pool); i++) {
+		if (X509_cmp(sk_X509_value(j->pool, i), j->fault) != 0)
+			continue;
+		sk_X509_delete(j->pool, i);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * The library follows one path and never goes back: with a CA that is certified
+ * twice, the order in which a server sends decides.  So what fails because of
+ * an intermediate is tried without it; the first failure is the one to tell.
+ */
 static int
 judge(struct judge *j)
 {
-	X509 *leaf = sk_X509_value(j->sent, 0);
 	X509_STORE *store = store_new(j);
+	struct tls_verdict *first = NULL;
 	int err = ENOMEM;
 
-	j->ctx = X509_STORE_CTX_new();
-	if (store == NULL || j->ctx == NULL)
+	if (store == NULL || (j->pool = sk_X509_dup(j->sent)) == NULL)
 		goto out;
-	if ((err = build(j, store)) != 0) {
-		if (err == E_TLS_CERT)
-			err = explain_library(j);
-		goto out;
+	err = judge_path(j, store);
+	for (int i = 1; err == E_TLS_CERT && i < PATHS_MAX && drop_fault(j);
+	     i++) {
+		if (first == NULL) {
+			if ((first = malloc(sizeof(*first))) == NULL)
+				break;
+			*first = *j->v;
+		}
+		j->v->class[0] = j->v->text[0] = j->v->anchor_set[0] = '\0';
+		j->v->err = 0;
+		j->v->num_findings = 0;
+		err = judge_path(j, store);
 	}
-	if ((err = check_times(j)) != 0 || (err = check_purpose(j)) != 0 ||
-	    (err = check_keys(j)) != 0 || (err = check_sigs(j)) != 0)
-		goto out;
-	/* No SAN, no name: nothing else has to ask for one.  Devices of this
-	 * family carry their MAC as CN alone, and listeners expect no name. */
-	err = check_name(j, leaf);
+	if (err == E_TLS_CERT && first != NULL)
+		*j->v = *first;
 out:
+	free(first);
 	X509_STORE_CTX_free(j->ctx);
+	sk_X509_free(j->pool);
 	X509_STORE_free(store);
 	return err;
 }

@@ -299,9 +299,9 @@ the_common_name_counts_only_by_option(void **state)
 		    "sip.example", CN, MISS },
 		{ "nor an address", "sip.example", "IP:192.0.2.1",
 		    "sip.example", CN, MISS },
-		{ "a URI of another kind names no host", "sip.example",
-		    "URI:urn:dev:mac:00156d000001", "sip.example", CN,
-		    "CN:sip.example" },
+		/* RFC 5922 7.1: only where there is no SAN at all. */
+		{ "a URI that names no host is a SAN too", "sip.example",
+		    "URI:urn:dev:mac:00156d000001", "sip.example", CN, MISS },
 		{ "the last of several", "a.example,sip.example", NULL,
 		    "sip.example", CN, "CN:sip.example" },
 		{ "not the first", "sip.example,a.example", NULL, "sip.example",
