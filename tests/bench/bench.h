@@ -21,12 +21,13 @@ enum {
 
 /* What is measured. */
 struct bench {
-	bool v12;     /* TLS 1.2, else 1.3 */
-	bool mutual;  /* the client shows a certificate, and it is demanded */
-	bool resume;  /* every handshake after the first resumes */
-	bool tcp;     /* raw_tls: TCP over loopback, not a socketpair */
-	size_t count; /* handshakes counted */
-	size_t idle;  /* 0, or connections to hold, without traffic */
+	bool v12;       /* TLS 1.2, else 1.3 */
+	bool mutual;    /* the client shows a certificate, and it is demanded */
+	bool resume;    /* every handshake after the first resumes */
+	bool tcp;       /* raw_tls: TCP over loopback, not a socketpair */
+	size_t count;   /* handshakes counted */
+	size_t idle;    /* 0, or connections to hold, without traffic */
+	size_t reloads; /* our_tls: read trust and identities so often */
 	const char *dir;  /* ca.pem, server.pem, device.pem */
 	const char *name; /* whom the client expects */
 };
@@ -44,7 +45,7 @@ bench_args(struct bench *b, int argc, char **argv)
 	int c;
 
 	*b = (struct bench){ .count = 2000 };
-	while ((c = getopt(argc, argv, "2mrtn:i:")) != -1) {
+	while ((c = getopt(argc, argv, "2mrtn:i:e:")) != -1) {
 		b->v12 |= c == '2';
 		b->mutual |= c == 'm';
 		b->resume |= c == 'r';
@@ -53,12 +54,15 @@ bench_args(struct bench *b, int argc, char **argv)
 			b->count = strtoul(optarg, NULL, 10);
 		else if (c == 'i')
 			b->idle = strtoul(optarg, NULL, 10);
+		else if (c == 'e')
+			b->reloads = strtoul(optarg, NULL, 10);
 		else if (c == '?')
-			bench_die(
-			    "usage: [-2mrt] [-n COUNT | -i IDLE] DIR NAME");
+			bench_die("usage: [-2mrt] [-n COUNT | -i IDLE | -e "
+				  "COUNT] DIR NAME");
 	}
 	if (argc - optind != 2 || b->count == 0)
-		bench_die("usage: [-2mrt] [-n COUNT | -i IDLE] DIR NAME");
+		bench_die(
+		    "usage: [-2mrt] [-n COUNT | -i IDLE | -e COUNT] DIR NAME");
 	b->dir = argv[optind];
 	b->name = argv[optind + 1];
 }

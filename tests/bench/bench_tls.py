@@ -7,8 +7,10 @@ what a core of that side could do.  raw_tls.c says what is left out there.
 import os
 import statistics
 import subprocess
+import time
 
 import bb
+import test_doctor
 
 QUICK = os.environ.get("BENCH_QUICK") == "1"
 RUNS = 1 if QUICK else 5
@@ -47,13 +49,17 @@ def certificates(t, key):
     return d
 
 
-def run(name, *args):
-    """What one program printed: client, server."""
+def printed(name, *args):
+    """The numbers of one program; the last two are client and server."""
     p = subprocess.run((program(name),) + args, stdout=subprocess.PIPE,
                        stderr=subprocess.DEVNULL, text=True)
     if p.returncode != 0:
         raise bb.Failure("%s %s: %s" % (name, " ".join(args), p.stdout))
     return [float(x) for x in p.stdout.split()]
+
+
+def run(name, *args):
+    return printed(name, *args)[-2:]
 
 
 def beside(*args):
@@ -116,3 +122,26 @@ def idle_memory(t):
                 our[0] / 1024, raw[0] / 1024, our[1] / 1024, raw[1] / 1024))
             t.ok(max(our) < 100 * 1024,
                  "an idle connection needs less than 100 KiB", our)
+
+
+@bb.test(120)
+def the_rest(t):
+    """Reading trust again, a kept record, and how long the doctor takes."""
+    d = certificates(t, "P-256")
+    indexed, parsed = run("our_tls", "-e", str(COUNT // 5), d, NAME)
+    t.note("trust and identities read again: %.2f ms of CPU; %.2f where the "
+           "index of the built-in set is made anew" % (indexed / 1e3,
+                                                       parsed / 1e3))
+    kept = printed("our_tls", "-m", "-n", "50", d, NAME)[0]
+    t.note("a kept record of a connection: %.0f bytes" % kept)
+    e = test_doctor.endpoint(t)
+    for what, cert in (("all is well", t.pki.server),
+                       ("an expired certificate", t.pki.expired)):
+        target = "localhost:%d" % test_doctor.s_server(t, cert)
+        took = []
+        for _ in range(RUNS):
+            begun = time.monotonic()
+            test_doctor.doctor(e, target)
+            took.append((time.monotonic() - begun) * 1e3)
+        t.note("doctor, %s: %.0f ms" % (what, statistics.median(took)))
+    t.ok(kept < 4096, "a kept record needs less than 4 KiB", kept)
