@@ -65,7 +65,7 @@ on_anchor_file(const char *path, const char *name, void *arg)
 	size_t num = 0, num_sans = 0;
 	bool has_key;
 
-	if (b != NULL &&
+	if (b != NULL && tls_trust_is_name(name) &&
 	    tls_cert_read(path, b, FILE_CERTS_MAX, &num, sans, TLS_SANS_MAX,
 		&num_sans, &has_key, why, sizeof(why)) == 0)
 		for (size_t i = 0; i < num; i++)

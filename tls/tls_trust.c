@@ -248,9 +248,8 @@ tls_trust_load_file(
 	return err;
 }
 
-/* True for the endings certificates are uploaded with. */
-static bool
-is_cert_name(const char *name)
+bool
+tls_trust_is_name(const char *name)
 {
 	static const char *const ends[] = { ".pem", ".cer", ".crt", ".der",
 		".p7b", ".p7c" };
@@ -275,7 +274,7 @@ on_file(const char *path, const char *name, void *arg)
 {
 	struct folder *f = arg;
 
-	if (f->err == 0 && is_cert_name(name))
+	if (f->err == 0 && tls_trust_is_name(name))
 		f->err = file_add(f->set, path);
 }
 

@@ -63,6 +63,9 @@ struct tls_cert_brief;
 MUST_CHECK int tls_env_identity_brief(
     const struct tls_env *e, enum tls_identity id, struct tls_cert_brief *out);
 size_t tls_env_num_anchors(const struct tls_env *e, unsigned int trust);
+/* tls_trust_is_name tells whether a file of the folder of uploaded anchors
+ * counts, by the ending of its name (.pem .cer .crt .der .p7b .p7c). */
+bool tls_trust_is_name(const char *name);
 
 /* tls_env_on_verdict registers the one observer (event stream); it runs from
  * the loop whenever a record got its final word or changed it (refused after

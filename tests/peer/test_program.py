@@ -479,6 +479,8 @@ def certificates_that_end_soon(t):
     e.verb("cert", "mint", "--kind", "server", "--cn", "old.test", "--san",
            "DNS:old.test", "--days", "25", "--out",
            os.path.join(e.state, "certs", "trusted", "old.pem"))
+    # No anchor by its name, and so nobody's business.
+    shutil.copy(soon, os.path.join(e.state, "certs", "trusted", "my.pem.bak"))
     e.start()
     w = e.verb("wait", "cert.expiry", "--since", "0", "--timeout", "3s",
                "--where", "kind=own").json
