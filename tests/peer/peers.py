@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import ssl
+import subprocess
 import threading
 
 import bb
@@ -35,6 +36,7 @@ tcp_accept_no_cl=no
 mpath="%(modules)s"
 loadmodule "tls.so"
 loadmodule "kex.so"
+loadmodule "ctl.so"
 loadmodule "corex.so"
 loadmodule "sl.so"
 loadmodule "tm.so"
@@ -52,6 +54,7 @@ loadmodule "auth.so"
 loadmodule "nathelper.so"
 loadmodule "path.so"
 modparam("tls", "config", "%(dir)s/tls.cfg")
+modparam("ctl", "binrpc", "unix:%(dir)s/ctl")
 modparam("usrloc", "db_mode", 0)
 modparam("registrar", "max_expires", 3600)
 modparam("registrar", "min_expires", 10)
@@ -76,7 +79,7 @@ request_route {
     sl_send_reply("404","Not here"); exit;
   }
   t_check_trans();
-  xlog("L_WARN","BB $rm user=$fU proto=$proto tls=$tls_version verified=$tls_peer_verified cn=$tls_peer_subject_cn alg=$adu expires=$hdr(Expires)\\n");
+  xlog("L_WARN","BB $rm user=$fU proto=$proto tls=$tls_version verified=$tls_peer_verified cn=$tls_peer_subject_cn issuer=$tls_peer_issuer_cn alg=$adu expires=$hdr(Expires)\\n");
   force_rport();
   # the rule of passwords: user NNNN has "secretNNNN"
   $var(pw) = "secret" + $fU;
@@ -138,7 +141,7 @@ class Kamailio:
         if not os.path.exists(modules + "tls.so"):
             raise bb.Failure("apt-get install kamailio-tls-modules")
         cert = cert or bench.pki.server
-        d = os.path.join(bench.dir, name)
+        self.dir = d = os.path.join(bench.dir, name)
         os.makedirs(d)
         self.host = host
         self.tls = port or bb.free_port(host=host)
@@ -164,6 +167,18 @@ class Kamailio:
 
     def text(self):
         return self.proc.text()
+
+    def reload(self, cert, cas):
+        """Another certificate and other CAs of clients, for new connections
+        (tls.reload)."""
+        ca = bb.write(os.path.join(self.dir, "cas.pem"),
+                      "".join(bb.read(c.crt) for c in cas))
+        bb.write(os.path.join(self.dir, "tls.cfg"), KAMAILIO_TLS % {
+            "key": cert.key, "crt": cert.chain, "ca": ca})
+        r = subprocess.run(["kamcmd", "-s", "unix:%s/ctl" % self.dir,
+                            "tls.reload"], capture_output=True, text=True)
+        if r.returncode != 0 or "error" in (r.stdout + r.stderr).lower():
+            raise bb.Failure("tls.reload: %s %s" % (r.stdout, r.stderr))
 
     def sdp(self, kind):
         """The SDP bodies that went through ("offer", "answer"), in order."""

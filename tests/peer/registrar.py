@@ -2,6 +2,7 @@
 """A registrar for one user agent that also calls it: every message is the
 test's to see, and what is measured is the user agent.  TLS with client certificate, no digest."""
 import re
+import select
 import socket
 import ssl
 import time
@@ -128,6 +129,22 @@ class Registrar:
         self.request("BYE", 2, to, branch="b")
         self.final("BYE")
         return took
+
+    def silent(self):
+        """Is the connection open, with nothing to read?"""
+        return not self.buf and not select.select([self.conn], [], [], 0)[0]
+
+    def ended(self, seconds):
+        """Waits for the user agent to close the connection."""
+        self.conn.settimeout(seconds)
+        try:
+            while self.conn.recv(65536):
+                pass
+        except socket.timeout:
+            return False
+        except OSError:
+            pass
+        return True
 
     def drop(self):
         """Closes the connection of the user agent."""
