@@ -174,6 +174,15 @@ seen_json(const struct tls_verdict *v, struct jv *o)
 						 : "");
 }
 
+/* Is a safe default given up here: the version, or the server's identity? */
+static bool
+is_insecure(const struct tls_verdict *v)
+{
+	return !v->clear &&
+	    ((v->version != 0 && v->version < TLS_V12) ||
+		(v->policy.dir == TLS_CLIENT && !v->policy.verify));
+}
+
 struct jv *
 tls_verdict_json(const struct tls_verdict *v)
 {
@@ -202,6 +211,7 @@ tls_verdict_json(const struct tls_verdict *v)
 	jv_set_bool(o, "confirmed", v->confirmed);
 	jv_set_bool(o, "resumed", v->resumed);
 	jv_set_bool(o, "peer_verified", v->peer_verified);
+	jv_set_bool(o, "insecure", is_insecure(v));
 	seen_json(v, o);
 	set_ms(t, "dns_ms", v->dns_us);
 	set_ms(t, "tcp_ms", v->tcp_us);
@@ -350,8 +360,9 @@ tls_verdict_line(const struct tls_verdict *v, char *out, size_t size)
 		return;
 	}
 	who_print(v, who, sizeof(who));
-	snprintf(out, size, "%s: %s %s %s%s, %s%s%s%s", peer,
-	    tls_version_name(v->version), v->cipher, v->group,
+	snprintf(out, size, "%s: %s%s %s %s%s, %s%s%s%s", peer,
+	    tls_version_name(v->version),
+	    v->version < TLS_V12 ? " (old, weak)" : "", v->cipher, v->group,
 	    v->resumed ? " resumed" : "", who,
 	    v->policy.dir == TLS_CLIENT && v->shown != TLS_ID_NONE
 		? ", our certificate: "

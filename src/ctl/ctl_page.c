@@ -146,6 +146,21 @@ ctl_put_value(struct buf *b, const struct jv *v)
 
 /* ---- status ---- */
 
+/* The line of a connection; red where it is not as safe as it could be. */
+static void
+put_line(struct page *p, const struct jv *v)
+{
+	const char *class = jv_get_str(v, "class");
+	bool red = jv_get_bool(v, "insecure", false) ||
+	    (class != NULL && class[0] != '\0');
+
+	if (red)
+		put_colour(p, "31", jv_get_str(v, "line"));
+	else
+		field(p, "", v, "line");
+	lit(p, "\n");
+}
+
 /* The line of a verdict, or what failed and what to do. */
 static void
 put_verdict(struct page *p, const struct jv *v)
@@ -155,8 +170,8 @@ put_verdict(struct page *p, const struct jv *v)
 	if (v == NULL)
 		return;
 	if (class == NULL || class[0] == '\0') {
-		if (field(p, "     ", v, "line"))
-			lit(p, "\n");
+		lit(p, "     ");
+		put_line(p, v);
 		return;
 	}
 	lit(p, "     ");
@@ -482,4 +497,17 @@ ctl_page_any(struct buf *b, const struct jv *o)
 		jv_each(o, on_key, &w);
 	else
 		put_items(&w, o);
+}
+
+void
+ctl_page_last(struct buf *b, const struct jv *list, bool colour)
+{
+	struct page p = { b, colour };
+
+	for (size_t i = 0; i < jv_len(list); i++) {
+		field(&p, "", jv_at(list, i), "time");
+		field(&p, "  ", jv_at(list, i), "use");
+		lit(&p, "  ");
+		put_line(&p, jv_at(list, i));
+	}
 }

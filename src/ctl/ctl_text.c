@@ -195,16 +195,7 @@ page_last(struct buf *b, const struct jv *o)
 
 	if (jv_len(cs) == 0)
 		buf_puts(b, "no connection is remembered\n");
-	for (size_t i = 0; i < jv_len(cs); i++) {
-		const struct jv *c = jv_at(cs, i);
-
-		ctl_put(b, jv_get_str(c, "time"));
-		buf_puts(b, "  ");
-		ctl_put(b, jv_get_str(c, "use"));
-		buf_puts(b, "  ");
-		ctl_put(b, jv_get_str(c, "line"));
-		buf_puts(b, "\n");
-	}
+	ctl_page_last(b, cs, wants_colour());
 	if (jv_len(cs) > 0) {
 		buf_puts(b, "\nthe newest\n");
 		put_lines(b, jv_get_str(jv_at(cs, 0), "record"), "  ");

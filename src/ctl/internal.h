@@ -130,6 +130,7 @@ void ctl_put(struct buf *b, const char *s);
 void ctl_put_value(struct buf *b, const struct jv *v);
 /* ctl_page_* append one kind of result; `colour`: a terminal that wants it. */
 void ctl_page_status(struct buf *b, const struct jv *status, bool colour);
+void ctl_page_last(struct buf *b, const struct jv *connections, bool colour);
 void ctl_page_prov(struct buf *b, const struct jv *report);
 void ctl_page_explain(struct buf *b, const struct jv *o);
 void ctl_page_any(struct buf *b, const struct jv *o);

@@ -4,6 +4,7 @@ folder, manual answering, events, certificates; judged by the openssl command
 and by a registrar of a few lines that sees every message."""
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -329,6 +330,57 @@ def what_a_listener_asks_of_its_callers(t):
     t.ok(v.get("ok") and v.get("peer_verified")
          and "cert.eku" in v.get("findings"),
          "sip.listen.tls.serverauth lets it in, and it is noted", v)
+
+
+def on_terminal(e, *verb):
+    """What a person sees of a verb on a terminal with colours."""
+    master, slave = pty.openpty()
+    p = subprocess.Popen([bb.binary()] + list(verb) +
+                         ["--socket", e.socket], stdout=slave,
+                         env=dict(os.environ, TERM="xterm", NO_COLOR=""))
+    os.close(slave)
+    out = b""
+    try:
+        while True:
+            got = os.read(master, 65536)
+            if not got:
+                break
+            out += got
+    except OSError:  # EIO: the other end is closed
+        pass
+    p.wait(5)
+    os.close(master)
+    return out.decode()
+
+
+@bb.test(30)
+def what_is_given_up_is_red(t):
+    """A server that is not verified, and TLS 1.1: in red wherever shown."""
+    for what, shown, settings in (
+            ("sip.tls.verify = 0", "NOT verified", {"sip.tls.verify": "0"}),
+            ("TLS 1.1", "TLS 1.1 (old, weak)",
+             {"sip.tls.force": "0", "sip.tls.min": "1.0",
+              "sip.tls.max": "1.1", "sip.tls.profile": "legacy"})):
+        r = Registrar(t, peers.ADDRESS)
+        r.ctx.minimum_version = ssl.TLSVersion.TLSv1
+        r.ctx.set_ciphers("ALL:@SECLEVEL=0")
+        s = {"sip.proxy": DOMAIN, "sip.tls.name": DOMAIN,
+             "sip.obproxy": "sip.%s:%d" % (DOMAIN, r.port),
+             "sip.u1.user": "1001", "audio.device": "null"}
+        s.update(settings)
+        e = t.endpoint(settings=s, identity=t.pki.device,
+                       trusted=[t.pki.root])
+        e.start(ready=False)
+        r.registered()
+        e.wait_account("registered", 5)
+        t.ok(e.account()["tls"].get("insecure") is True,
+             "%s: the record says so" % what, e.account())
+        for verb in (("status",), ("tls", "last")):
+            out = on_terminal(e, *verb)
+            t.ok(re.search(r"\x1b\[31m[^\x1b]*" + re.escape(shown), out),
+                 "%s: red in %s" % (what, " ".join(verb)), out)
+        e.stop()
+        r.close()
 
 
 @bb.test(30)
