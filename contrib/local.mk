@@ -1,6 +1,7 @@
 # contrib/: units, init scripts, sample configuration, CAs.
 EXTRA_DIST += %D%/bellbird.service.in %D%/bellbird.sysusers \
-	%D%/init/bellbird.sysv %D%/init/bellbird.procd
+	%D%/init/bellbird.sysv %D%/init/bellbird.procd \
+	%D%/init/bellbird-p11-kit.service
 %D%/bellbird.service: $(srcdir)/%D%/bellbird.service.in Makefile
 	$(AM_V_GEN)$(MKDIR_P) %D% && \
 	sed 's,[@]bindir[@],$(bindir),' $(srcdir)/%D%/bellbird.service.in > $@

@@ -240,6 +240,8 @@ app_open_tls(struct app *a)
 		.identity_dir = a->paths.identity,
 		.sip_owner_file = owner,
 		.server_file = server,
+		.pkcs11_module = prov_get(a->store, "tls.pkcs11.module"),
+		.pkcs11_server = prov_get(a->store, "tls.pkcs11.server"),
 	};
 	const char *st = a->paths.state;
 	int err;
@@ -251,6 +253,8 @@ app_open_tls(struct app *a)
 		 owner, sizeof(owner), st, "certs/sipclient.pem")) ||
 	    (err = path_join(server, sizeof(server), st, "certs/server.pem")))
 		return err;
+	if (c.pkcs11_module[0] == '\0')
+		c.pkcs11_module = BELLBIRD_PKCS11_MODULE;
 	if ((err = tls_env_new(&a->tls, a->loop, &c)) != 0)
 		return err;
 	tls_env_on_verdict(a->tls, on_verdict, a);

@@ -98,6 +98,7 @@ snapshot_cert(const struct tls_env *e, enum tls_identity id)
 	set_time(o, "not_after", b.not_after_s);
 	jv_set_str(o, "sha256", b.sha256);
 	jv_set_str(o, "key", b.key);
+	jv_set_str(o, "token", tls_env_identity_token(e, id));
 	return o;
 }
 

@@ -19,6 +19,9 @@
 
 struct bufferevent;
 struct evbuffer;
+struct p11_key;
+struct p11_op;
+struct tls_p11;
 struct event;
 
 /* ---- words and small helpers ---- */
@@ -127,10 +130,12 @@ struct tls_slot {
 	size_t num;                          /* 0: empty */
 	CRYPTO_BUFFER *root; /* owned: the end of the chain, which is not sent,
 				if the file has it; or NULL */
-	EVP_PKEY *key;       /* owned */
+	EVP_PKEY *key;       /* owned; NULL: in a token */
+	char *uri;           /* owned: where the token's key is; or NULL */
+	struct p11_key *token;       /* owned reference; NULL: not asked */
 	struct tls_cert_brief brief; /* of the leaf */
 	char cn[128];
-	char error[200]; /* why it could not be loaded */
+	char error[400]; /* why it could not be loaded, or cannot be used */
 };
 void tls_slot_clear(struct tls_slot *s);
 /* tls_slot_parse reads certificate, chain and key in any order. */
@@ -179,8 +184,10 @@ struct tls_env {
 	char bad_file[300];   /* which of them is bad, and why; "" if none */
 	struct trust_set trust[SET_MAX];
 	struct tls_slot slots[TLS_ID_MAX];
-	uint64_t generation;      /* of trust and identities */
-	CRYPTO_BUFFER_POOL *pool; /* owned: equal certificates once */
+	char *p11_module, *p11_server; /* owned; module NULL: no tokens */
+	struct tls_p11 *p11;           /* owned; NULL until a slot wants it */
+	uint64_t generation;           /* of trust and identities */
+	CRYPTO_BUFFER_POOL *pool;      /* owned: equal certificates once */
 	TAILQ_HEAD(tls_ctx_list, tls_ctx) ctxs; /* most recently used first */
 	TAILQ_HEAD(tls_sess_list, tls_sess) sessions;
 	TAILQ_HEAD(, tls_kept) kept;
@@ -297,6 +304,8 @@ struct tls_conn {
 	bool again;  /* to be judged once more */
 	int end_err; /* the reason once `ended` */
 	int wr_err;  /* errno of a write; what the peer said is read first */
+	struct p11_key *p11_key;   /* owned reference: signs for us; or NULL */
+	struct p11_op *p11_op;     /* the signature we wait for, or NULL */
 	struct tls_listen *listen; /* that accepted us, or NULL */
 	LIST_ENTRY(tls_conn) siblings;
 	bool handed; /* the listener's user has it */
@@ -344,6 +353,8 @@ void tls_conn_nodelay(int fd);
 void tls_conn_fill(struct tls_conn *c, const struct tls_conn_conf *conf);
 /* tls_conn_again has the peer judged once more, from the loop. */
 void tls_conn_again(struct tls_conn *c);
+/* tls_conn_signed: the signature that the handshake waited for is made. */
+void tls_conn_signed(struct tls_conn *c);
 /* tls_conn_kill ends a connection from outside, as if its deadline passed. */
 void tls_conn_kill(struct tls_conn *c);
 
@@ -353,6 +364,7 @@ void tls_bev_orphan(struct tls_conn *c);
 void tls_bev_expired(struct tls_conn *c);
 /* tls_bev_again judges the peer of a live connection once more. */
 void tls_bev_again(struct tls_conn *c);
+void tls_bev_signed(struct tls_conn *c);
 /* tls_bev_bye says close_notify, if all that was written has left. */
 void tls_bev_bye(struct tls_conn *c);
 /* tls_listen_up hands an accepted connection over. */

@@ -2,7 +2,8 @@
 noinst_LIBRARIES += %D%/libtls.a
 noinst_HEADERS += include/bellbird/tls_cert.h include/bellbird/tls_conn.h \
 	include/bellbird/tls_hash.h include/bellbird/tls_policy.h \
-	include/bellbird/tls_verdict.h %D%/internal.h
+	include/bellbird/tls_verdict.h %D%/internal.h \
+	%D%/p11.h
 %C%_libtls_a_CPPFLAGS = $(AM_CPPFLAGS) $(BSSL_CFLAGS) $(EVENT_CFLAGS)
 %C%_libtls_a_SOURCES = \
 	%D%/tls_bev.c \
@@ -20,6 +21,8 @@ noinst_HEADERS += include/bellbird/tls_cert.h include/bellbird/tls_conn.h \
 	%D%/tls_keylog.c \
 	%D%/tls_listen.c \
 	%D%/tls_mint.c \
+	%D%/tls_p11_elf.c \
+	%D%/tls_p11_uri.c \
 	%D%/tls_peer.c \
 	%D%/tls_pem.c \
 	%D%/tls_policy.c \
@@ -30,6 +33,12 @@ noinst_HEADERS += include/bellbird/tls_cert.h include/bellbird/tls_conn.h \
 	%D%/tls_verify.c \
 	%D%/tls_words.c \
 	%D%/tls_x509.c
+if HAVE_PKCS11
+%C%_libtls_a_CPPFLAGS += $(P11KIT_CFLAGS)
+%C%_libtls_a_SOURCES += %D%/tls_p11.c %D%/tls_p11_mod.c
+else
+%C%_libtls_a_SOURCES += %D%/tls_p11_none.c
+endif
 TLS_LIBS = tls/libtls.a base/libbase.a $(BSSL_LIBS) $(EVENT_LIBS) \
 	$(CARES_LIBS) $(JANSSON_LIBS) -lpthread
 
@@ -37,7 +46,8 @@ if HAVE_CMOCKA
 TLS_TESTS = tests/unit/test_tls_again \
 	tests/unit/test_tls_bev tests/unit/test_tls_bev_end \
 	tests/unit/test_tls_cert tests/unit/test_tls_conn tests/unit/test_tls_hash \
-	tests/unit/test_tls_key tests/unit/test_tls_peer \
+	tests/unit/test_tls_key \
+	tests/unit/test_tls_p11_uri tests/unit/test_tls_peer \
 	tests/unit/test_tls_policy tests/unit/test_tls_sess \
 	tests/unit/test_tls_trust
 check_PROGRAMS += $(TLS_TESTS)
@@ -64,6 +74,8 @@ tests_unit_test_tls_hash_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_key_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_key_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_tls_key_LDADD = $(TLS_LIBS) $(TEST_LIBS)
+tests_unit_test_tls_p11_uri_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
+tests_unit_test_tls_p11_uri_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_peer_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_peer_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \

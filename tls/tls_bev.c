@@ -14,6 +14,7 @@
 #include "bellbird/log.h"
 
 #include "internal.h"
+#include "p11.h"
 
 enum {
 	CHUNK = 16384, /* one TLS record */
@@ -413,6 +414,14 @@ tls_bev_again(struct tls_conn *c)
 	fail(c);
 }
 
+void
+tls_bev_signed(struct tls_conn *c)
+{
+	/* Reading goes on by itself only when more comes in. */
+	if (is_live(c) && step(c) > 0)
+		c->face->read(c->bev, c->face->arg);
+}
+
 /* The environment goes before its connections do: nothing of it is used from
  * here on. */
 void
@@ -422,6 +431,7 @@ tls_bev_orphan(struct tls_conn *c)
 	timer_stop(&c->deadline);
 	loop_undefer(&c->later);
 	LIST_REMOVE(c, link);
+	tls_p11_leave(c);
 	SSL_free(c->ssl);
 	c->ssl = NULL;
 	c->cb = NULL;

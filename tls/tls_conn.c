@@ -582,6 +582,15 @@ tls_conn_begin_accept(struct tls_conn *c)
 }
 
 void
+tls_conn_signed(struct tls_conn *c)
+{
+	int64_t t0 = enter(c);
+
+	pump(c, 0);
+	leave(c, t0, "tls signed");
+}
+
+void
 tls_conn_kill(struct tls_conn *c)
 {
 	int64_t t0 = enter(c);

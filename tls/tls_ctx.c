@@ -14,6 +14,7 @@
 #include "bellbird/str.h"
 
 #include "internal.h"
+#include "p11.h"
 
 /* Uses times directions, and a few account policies. */
 enum { CTXS_MAX = 8 };
@@ -237,8 +238,13 @@ on_cert(SSL *ssl, void *arg)
 		c->v.shown = TLS_ID_NONE;
 		return 1; /* shown: nothing; the peer decides what that is */
 	}
-	if (!SSL_set_chain_and_key(ssl, s->certs, s->num, s->key, NULL))
+	if (s->key == NULL) {
+		if (tls_p11_show(c, s) != 0)
+			return 0;
+	} else if (!SSL_set_chain_and_key(
+		       ssl, s->certs, s->num, s->key, NULL)) {
 		return 0;
+	}
 	c->v.shown = id;
 	ignore_err(str_copy(c->v.shown_subject, sizeof(c->v.shown_subject),
 		       s->brief.subject),

@@ -17,6 +17,7 @@
 #include "bellbird/tls_cert.h"
 
 #include "internal.h"
+#include "p11.h"
 
 /* Copies an optional path. */
 static int
@@ -64,6 +65,8 @@ paths_copy(struct tls_env *e, const struct tls_env_conf *conf)
 		{ &e->identity_dir, conf->identity_dir },
 		{ &e->sip_owner_file, conf->sip_owner_file },
 		{ &e->server_file, conf->server_file },
+		{ &e->p11_module, conf->pkcs11_module },
+		{ &e->p11_server, conf->pkcs11_server },
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -141,6 +144,32 @@ factory_load(struct tls_env *e)
 	return err;
 }
 
+/* Gives the slots whose keys are in tokens these keys. */
+static int
+tokens_bind(struct tls_env *e)
+{
+	char why[P11_WHY_MAX];
+	int err;
+
+	for (int i = 0; i < TLS_ID_MAX; i++) {
+		struct tls_slot *s = &e->slots[i];
+
+		if (s->uri == NULL || s->token != NULL || e->p11_module == NULL)
+			continue;
+		if ((err = tls_p11_bind(e, s, why, sizeof(why))) == 0)
+			continue;
+		tls_slot_clear(s);
+		if (err == ENOMEM)
+			return err;
+		ignore_err(str_copy(s->error, sizeof(s->error), why),
+		    "a long path is cut");
+		log_err(LOGC_TLS, 0,
+		    "identity not loaded slot=%s reason=\"%s\"",
+		    tls_identity_name((enum tls_identity)i), why);
+	}
+	return 0;
+}
+
 /* Reads everything again; only lack of memory is an error here. */
 static int
 env_load(struct tls_env *e)
@@ -164,7 +193,7 @@ env_load(struct tls_env *e)
 	    tls_slot_load(&e->slots[TLS_ID_SERVER], e->server_file, NULL) ==
 		ENOMEM)
 		return ENOMEM;
-	return 0;
+	return tokens_bind(e);
 }
 
 int
@@ -215,6 +244,7 @@ tls_env_free(struct tls_env *e)
 
 	if (e == NULL)
 		return;
+	tls_p11_stop(e);
 	while ((c = LIST_FIRST(&e->conns)) != NULL) {
 		assert(c->holds == 0); /* never from its callback */
 		if (c->flt != NULL)
@@ -230,6 +260,9 @@ tls_env_free(struct tls_env *e)
 		tls_trust_clear(&e->trust[i]);
 	for (int i = 0; i < TLS_ID_MAX; i++)
 		tls_slot_clear(&e->slots[i]);
+	tls_p11_free(e);
+	free(e->p11_module);
+	free(e->p11_server);
 	if (e->pool != NULL)
 		CRYPTO_BUFFER_POOL_free(e->pool);
 	free(e->builtin_file);
@@ -311,6 +344,14 @@ tls_env_identity_error(const struct tls_env *e, enum tls_identity id)
 	const struct tls_slot *s = slot_of(e, id);
 
 	return s != NULL ? s->error : "";
+}
+
+const char *
+tls_env_identity_token(const struct tls_env *e, enum tls_identity id)
+{
+	const struct tls_slot *s = slot_of(e, id);
+
+	return s != NULL && s->uri != NULL ? s->uri : "";
 }
 
 int

@@ -125,6 +125,14 @@ static const struct row {
 	    NULL },
 	{ "cert.invalid", E_TLS_CERT, "Install a correct chain.", NULL },
 	{ "cert.malformed", E_TLS_CERT, "Install a correct chain.", NULL },
+	{ "key.mismatch", E_TLS_KEY,
+	    "Install the certificate that was issued for the token's key, "
+	    "then `bellbird reload`.",
+	    NULL },
+	{ "key.token", E_TLS_KEY,
+	    "It is used again as soon as the token answers; `bellbird status` "
+	    "says how it stands.",
+	    NULL },
 	{ "key.unreadable", E_TLS_KEY,
 	    "Check the path, and that the file holds certificates in PEM or "
 	    "DER form, the peer's own one first.",

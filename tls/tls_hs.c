@@ -17,6 +17,7 @@
 #include "bellbird/tls_hash.h"
 
 #include "internal.h"
+#include "p11.h"
 
 enum {
 	/* Unread input: four of the largest SIP messages over TCP. */
@@ -164,6 +165,7 @@ tls_conn_release(struct tls_conn *c)
 	loop_undefer(&c->later);
 	tls_listen_gone(c);
 	LIST_REMOVE(c, link);
+	tls_p11_leave(c);
 	SSL_free(c->ssl);
 	buf_clear(&c->in);
 	buf_clear(&c->out);
@@ -383,6 +385,7 @@ tls_hs_step(struct tls_conn *c)
 		switch (SSL_get_error(c->ssl, r)) {
 		case SSL_ERROR_WANT_READ:
 		case SSL_ERROR_WANT_WRITE:
+		case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION:
 			tls_err_drop();
 			return EAGAIN;
 		case SSL_ERROR_SYSCALL:
@@ -460,6 +463,10 @@ tls_hs_timeout(struct tls_conn *c)
 {
 	if (c->v.phase == TLS_PH_CONNECT)
 		return tls_hs_tcp_fail(c, ETIMEDOUT);
+	if (tls_p11_late(c)) {
+		tls_hs_fail(c, c->v.err);
+		return c->v.err;
+	}
 	tls_explain(&c->v, "hs.silent", "%s within %u ms",
 	    c->num_first == 0 ? "accepted the connection but sent nothing"
 			      : "did not finish the handshake",

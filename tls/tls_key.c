@@ -2,6 +2,7 @@
 /* Identities: certificate, chain and key from files, in any order.
  * What does not belong together is refused with a sentence. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 #include "bellbird/str.h"
 
 #include "internal.h"
+#include "p11.h"
 
 enum {
 	IDENTITY_FILE_MAX = 256 * 1024, /* a chain of ten RSA-4096, ten times */
@@ -36,6 +38,8 @@ tls_slot_clear(struct tls_slot *s)
 		CRYPTO_BUFFER_free(s->certs[i]);
 	CRYPTO_BUFFER_free(s->root);
 	EVP_PKEY_free(s->key);
+	tls_p11_put(s->token);
+	free(s->uri);
 	memset(s, 0, sizeof(*s)); /* public parts; the key wiped itself */
 }
 
@@ -119,6 +123,28 @@ issuer_of(const struct parts *p, X509 *c, bool root)
 	return NULL;
 }
 
+/*
+ * A line with the URI of a key in a token, in place of the key.  ENOENT if
+ * there is none; E_PARSE, with a sentence, for one that is no good.
+ */
+static int
+uri_find(char **out, const void *text, size_t n, char *why, size_t why_size)
+{
+	struct slice rest = { text, n }, line;
+	struct p11_uri u;
+	int err = ENOENT;
+
+	while (err == ENOENT && slice_line(&rest, &line)) {
+		line = slice_trim(line);
+		if (!tls_p11_is_uri(line))
+			continue;
+		err = tls_p11_uri_parse(&u, line, why, why_size);
+		if (err == 0 && (*out = slice_dup(line)) == NULL)
+			err = ENOMEM;
+	}
+	return err;
+}
+
 /* Puts the chain in order: what is sent, and the root above it. */
 static int
 chain_take(struct tls_slot *s, const struct parts *p, X509 *leaf)
@@ -156,7 +182,7 @@ static const char no_key[] =
 
 /* Says what is missing or wrong; NULL if all is there. */
 static const char *
-parts_judge(const struct parts *p, X509 *leaf)
+parts_judge(const struct parts *p, X509 *leaf, bool in_token)
 {
 	const char *wrong = blocks_judge(p);
 
@@ -165,7 +191,7 @@ parts_judge(const struct parts *p, X509 *leaf)
 	if (p->num == 0)
 		return "there is no certificate in PEM form "
 		       "[key.unreadable]";
-	if (p->key == NULL)
+	if (p->key == NULL && !in_token)
 		return no_key;
 	if (leaf == NULL)
 		return "certificate and key do not belong together: install "
@@ -189,7 +215,15 @@ tls_slot_parse(
 		goto out;
 	if (p.key != NULL)
 		leaf = leaf_of(&p);
-	if ((wrong = parts_judge(&p, leaf)) != NULL) {
+	else if (!p.encrypted &&
+	    (err = uri_find(&fresh.uri, pem, n, why, why_size)) == 0)
+		leaf = p.num > 0 ? p.certs[0] : NULL;
+	if (err == E_PARSE)
+		err = E_TLS_KEY;
+	if (err != 0 && err != ENOENT)
+		goto out;
+	err = 0;
+	if ((wrong = parts_judge(&p, leaf, fresh.uri != NULL)) != NULL) {
 		ignore_err(str_copy(why, why_size, wrong), "a hint");
 		err = E_TLS_KEY;
 		goto out;
@@ -281,7 +315,7 @@ mode_check(const char *path)
 int
 tls_slot_load(struct tls_slot *s, const char *path, const char *key_path)
 {
-	char why[160] = "";
+	char why[P11_WHY_MAX] = "";
 	struct buf b;
 	int err;
 

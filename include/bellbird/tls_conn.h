@@ -28,6 +28,11 @@ struct tls_env_conf {
 	const char *sip_owner_file; /* certs/sipclient.pem */
 	const char *server_file; /* server.pem; minted self-signed if absent and
 				    wanted */
+	const char *pkcs11_module; /* for keys in tokens (RFC 7512 URIs in place
+				      of a key); NULL: they are shown, and no
+				      token is asked */
+	const char *pkcs11_server; /* "unix:path=..": where `p11-kit server`
+				      listens; NULL: where p11-kit looks */
 	char *why; /* gets a sentence about a bad one of `trusted_files`; or
 		      NULL */
 	size_t why_size;
@@ -57,6 +62,10 @@ MUST_CHECK int tls_env_identity_cn(
 /* tls_env_identity_error says why a slot whose files exist could not be loaded;
  * "" if fine. */
 const char *tls_env_identity_error(
+    const struct tls_env *e, enum tls_identity id);
+/* tls_env_identity_token returns the URI (RFC 7512) of a slot's key that is in
+ * a token; "" for one from a file. */
+const char *tls_env_identity_token(
     const struct tls_env *e, enum tls_identity id);
 struct tls_cert_brief;
 /* tls_env_identity_brief stores the leaf of a slot; E_TLS_KEY if empty. */

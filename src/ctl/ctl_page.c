@@ -246,6 +246,7 @@ put_cert(struct page *p, const struct jv *c)
 	field(p, "  by ", c, "issuer");
 	field(p, "  until ", c, "not_after");
 	field(p, "  ", c, "key");
+	field(p, "  key in ", c, "token");
 	if (error != NULL && error[0] != '\0') {
 		lit(p, "  ");
 		put_colour(p, "31", error);

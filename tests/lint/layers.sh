@@ -21,7 +21,7 @@ may() { # folder -> prefixes of shared headers
 }
 fence() { # vendor header -> folders, or single files
 	case $1 in
-	openssl/*) echo tls ;;
+	openssl/* | p11-kit/*) echo tls ;;
 	event2/http.h | event2/http_struct.h)
 		echo prov/prov_http.c src/web/web_server.c ;;
 	event2/buffer.h | event2/bufferevent.h | event2/keyvalq_struct.h)
@@ -102,7 +102,7 @@ for f in include/bellbird/*.[ch] base/*.[ch] tls/*.[ch] sipcore/*.[ch] \
 			esac
 			case $f in
 			include/*) case $h in
-				openssl/* | event2/* | jansson* | ares* | osip* | srtp2/* | opus/* | speex/* | alsa/* | spandsp*)
+				openssl/* | p11-kit/* | event2/* | jansson* | ares* | osip* | srtp2/* | opus/* | speex/* | alsa/* | spandsp*)
 					fail "$f:$n: <$h>: vendor types are forward declarations in shared headers" ;;
 				esac ;;
 			esac ;;
