@@ -44,7 +44,8 @@ def need(*tools):
         "kamailio": "kamailio kamailio-tls-modules", "nginx": "nginx-light",
         "dnsmasq": "dnsmasq-base", "baresip": "baresip-core",
         "sipp": "sip-tester", "stunnel4": "stunnel4", "openssl": "openssl",
-        "ip": "iproute2", "curl": "curl",
+        "ip": "iproute2", "curl": "curl", "p11-kit": "p11-kit",
+        "softhsm2-util": "softhsm2",
     }
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     for tool in tools:
@@ -158,10 +159,12 @@ class Pki:
     def ca(self, name, cn, parent=None):
         return self._make(name, cn, parent or "self", "ca", [], None)
 
-    def leaf(self, name, cn, parent, sans=(), usage="server", dates=None):
-        return self._make(name, cn, parent or "self", usage, list(sans), dates)
+    def leaf(self, name, cn, parent, sans=(), usage="server", dates=None,
+             key="P-256"):
+        return self._make(name, cn, parent or "self", usage, list(sans), dates,
+                          key)
 
-    def _make(self, name, cn, parent, usage, sans, dates):
+    def _make(self, name, cn, parent, usage, sans, dates, key="P-256"):
         c = Cert(self.dir, name)
         ext = {
             "ca": "basicConstraints=critical,CA:TRUE\n"
@@ -185,8 +188,9 @@ class Pki:
               "email_in_dn=no\n[p]\ncommonName=supplied\n"
               "organizationName=optional\n[ext]\n%s" % (index, self.dir, ext))
         csr = os.path.join(self.dir, name + ".csr")
-        self._run("req", "-new", "-newkey", "ec", "-pkeyopt",
-                  "ec_paramgen_curve:P-256", "-nodes", "-keyout", c.key,
+        kind = ["rsa:" + key[4:]] if key.startswith("RSA-") else \
+            ["ec", "-pkeyopt", "ec_paramgen_curve:" + key]
+        self._run("req", "-new", "-newkey", *kind, "-nodes", "-keyout", c.key,
                   "-subj", "/O=Bellbird Test/CN=" + cn, "-config", conf,
                   "-out", csr)
         start, end = dates or (
