@@ -17,6 +17,15 @@ int certs_usage(const struct jv *args, const char *what);
 bool certs_free_to_write(const struct jv *args, const char *path);
 /* certs_mac normalizes a MAC address of the command line; E_PARSE. */
 MUST_CHECK int certs_mac(const char *s, char out[static MAC_SIZE]);
+/* certs_brief is one certificate as an object. */
+struct jv *certs_brief(const struct tls_cert_brief *b);
+/* The identities of this machine, read from disk. */
+struct certs_env {
+	struct loop *loop;   /* owned */
+	struct tls_env *tls; /* owned */
+};
+MUST_CHECK int certs_open(struct certs_env *c, const struct jv *args);
+void certs_close(struct certs_env *c);
 /* certs_print prints a result; takes `o`. */
 int certs_print(const struct jv *args, const char *verb, struct jv *o);
 

@@ -248,9 +248,10 @@ extern const size_t verbs_count;
 /* ---- certs.c, check.c, lab.c: verbs served in this process ---- */
 /* doctor_run is the verb `doctor`: one server, examined (src/doctor.c). */
 int doctor_run(const struct jv *args);
-int certs_ca_init(const struct jv *args);
-int certs_csr(const struct jv *args); /* certs_csr.c */
-int certs_mint(const struct jv *args);
+int certs_ca_init(const struct jv *args);   /* certs_mint.c */
+int certs_csr(const struct jv *args);       /* certs_csr.c */
+int certs_export_ca(const struct jv *args); /* certs_export.c */
+int certs_mint(const struct jv *args);      /* certs_mint.c */
 int certs_show(const struct jv *args);
 int certs_verify(const struct jv *args); /* certs_verify.c */
 int check_config(const struct jv *args);

@@ -6,6 +6,8 @@ noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
 	%D%/app.c \
 	%D%/certs.c \
 	%D%/certs_csr.c \
+	%D%/certs_export.c \
+	%D%/certs_mint.c \
 	%D%/certs_verify.c \
 	%D%/check.c \
 	%D%/device.c \

@@ -12,6 +12,7 @@ main(int argc, char **argv)
 		{ "doctor", doctor_run },
 		{ "cert ca-init", certs_ca_init },
 		{ "cert csr", certs_csr },
+		{ "cert export-ca", certs_export_ca },
 		{ "cert mint", certs_mint },
 		{ "cert show", certs_show },
 		{ "cert verify", certs_verify },

@@ -372,6 +372,13 @@ void tls_listen_up(struct tls_conn *c);
 /* tls_listen_gone: an accepted connection is freed. */
 void tls_listen_gone(struct tls_conn *c);
 
+/* ---- tls_cert.c ---- */
+
+/* tls_cert_stack appends the certificates of a PEM, DER or PKCS#7 file; a file
+ * without any is an error, and `why` names it. */
+MUST_CHECK int tls_cert_stack(
+    const char *path, STACK_OF(X509) * all, char *why, size_t why_size);
+
 /* ---- tls_mint.c ---- */
 
 /* tls_mint_key makes a key pair: 0 or 256 is EC P-256, 384 is EC P-384, more

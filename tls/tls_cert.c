@@ -103,6 +103,18 @@ out:
 }
 
 int
+tls_cert_stack(
+    const char *path, STACK_OF(X509) * all, char *why, size_t why_size)
+{
+	struct tls_cert_brief none[1];
+	struct reader r = { .out = none, .all = all };
+	int err = reader_file(&r, path, why, why_size);
+
+	X509_free(r.leaf);
+	return err;
+}
+
+int
 tls_cert_read(const char *path, struct tls_cert_brief *out, size_t max,
     size_t *num, char (*sans)[128], size_t max_sans, size_t *num_sans,
     bool *has_key, char *why, size_t why_size)

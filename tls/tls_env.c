@@ -7,14 +7,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <openssl/mem.h>
 #include <openssl/x509.h>
 
 #include "bellbird/clock.h"
 #include "bellbird/file.h"
 #include "bellbird/log.h"
 #include "bellbird/str.h"
-#include "bellbird/tls_cert.h"
 
 #include "internal.h"
 #include "p11.h"
@@ -362,55 +360,6 @@ tls_env_identity_brief(
 		return E_TLS_KEY;
 	*out = e->slots[id].brief;
 	return 0;
-}
-
-/* The i-th certificate above the leaf of a slot, the root last; NULL: none. */
-static X509 *
-issuer_at(const struct tls_slot *s, size_t i)
-{
-	if (i + 1 < s->num)
-		return tls_x509_of(s->certs[i + 1]);
-	if (i + 1 == s->num && s->root != NULL)
-		return tls_x509_of(s->root);
-	return NULL;
-}
-
-int
-tls_env_issuers(const struct tls_env *e, enum tls_identity id,
-    struct tls_issuers *out, struct buf *pem, struct buf *der)
-{
-	struct tls_issuers got = { .num = 0 };
-	X509 *x = NULL, *next;
-	uint8_t *p = NULL;
-	int n, err = 0;
-
-	if (!tls_env_has_identity(e, id))
-		return E_TLS_KEY;
-	/* One that signed itself is its own CA. */
-	if ((next = issuer_at(&e->slots[id], 0)) == NULL &&
-	    strcmp(e->slots[id].brief.subject, e->slots[id].brief.issuer) == 0)
-		next = tls_x509_of(e->slots[id].certs[0]);
-	if (next == NULL)
-		return E_TLS_TRUST;
-	while (err == 0 && next != NULL) {
-		X509_free(x);
-		x = next;
-		tls_x509_brief(x, &got.cert[got.num++]);
-		err = tls_mint_pem_cert(x, pem);
-		next = issuer_at(&e->slots[id], got.num);
-	}
-	X509_free(next);
-	got.complete = X509_NAME_cmp(X509_get_subject_name(x),
-			   X509_get_issuer_name(x)) == 0;
-	if (err == 0 && (n = i2d_X509(x, &p)) > 0)
-		err = buf_add(der, p, (size_t)n);
-	else if (err == 0)
-		err = ENOMEM;
-	OPENSSL_free(p);
-	X509_free(x);
-	if (err == 0)
-		*out = got;
-	return err;
 }
 
 size_t

@@ -170,6 +170,15 @@ begin(struct making *k, const char *cn, int64_t from, int64_t to)
 	return 0;
 }
 
+/* A hash no weaker than the key that signs. */
+static const EVP_MD *
+digest_of(const EVP_PKEY *key)
+{
+	return EVP_PKEY_id(key) == EVP_PKEY_EC && EVP_PKEY_bits(key) > 256
+	    ? EVP_sha384()
+	    : EVP_sha256();
+}
+
 /* Issuer, key identifiers and signature: the last steps. */
 static int
 seal(struct making *k, bool sha1)
@@ -182,7 +191,7 @@ seal(struct making *k, bool sha1)
 	    (k->issuer != NULL &&
 		!ext_add(k->cert, issuer, NID_authority_key_identifier,
 		    "keyid:always")) ||
-	    X509_sign(k->cert, key, sha1 ? EVP_sha1() : EVP_sha256()) == 0)
+	    X509_sign(k->cert, key, sha1 ? EVP_sha1() : digest_of(key)) == 0)
 		return EINVAL;
 	return 0;
 }
@@ -242,58 +251,159 @@ default_now(void)
 	return now > floor ? now : floor;
 }
 
-/* Writes ca.pem and ca.key; the key first, so that a CA without key never
- * stands there. */
+/* The files of a CA by the number of its tiers, from the root down; what issues
+ * is ca.pem in each. */
+static const char *const tier_files[TLS_CA_TIERS_MAX][TLS_CA_TIERS_MAX] = {
+	{ "ca" },
+	{ "root", "ca" },
+	{ "root", "policy", "ca" },
+};
+
+/* Makes the certificate of one tier; `below` tiers of CAs follow. */
 static int
-ca_write(struct making *k, const char *pem_path, const char *key_path)
+tier_make(struct making *k, const struct making *above, const struct tls_ca *c,
+    const char *cn, int below)
 {
-	struct buf cert, key;
+	int64_t to = c->not_after_s != 0 ? c->not_after_s : forever_s;
+	char limits[48];
+	X509 *issuer;
 	int err;
 
-	buf_init(&cert, PEM_MAX);
+	if ((err = tls_mint_key(c->key_bits, &k->key)) != 0 ||
+	    (err = begin(k, cn, default_from(), to)) != 0)
+		return err;
+	if (above != NULL) {
+		X509_up_ref(above->cert);
+		k->issuer = above->cert;
+		k->ca_key = above->key;
+	}
+	issuer = k->issuer != NULL ? k->issuer : k->cert;
+	/* A CA alone may yet get issuers below it (cert mint --kind
+	 * intermediate). */
+	if (c->tiers == 1)
+		(void)snprintf(limits, sizeof(limits), "critical,CA:TRUE");
+	else
+		(void)snprintf(limits, sizeof(limits),
+		    "critical,CA:TRUE,pathlen:%d", below);
+	if (!ext_add(k->cert, issuer, NID_basic_constraints, limits) ||
+	    !ext_add(
+		k->cert, issuer, NID_key_usage, "critical,keyCertSign,cRLSign"))
+		return EINVAL;
+	return seal(k, false);
+}
+
+/* The path of `name` with an ending. */
+static int
+tier_path(
+    char out[static 4096], const char *dir, const char *name, const char *end)
+{
+	char file[32];
+
+	(void)snprintf(file, sizeof(file), "%s.%s", name, end);
+	return path_join(out, 4096, dir, file);
+}
+
+/* Is any of the files there? */
+static int
+tiers_absent(const struct tls_ca *c)
+{
+	static const char *const ends[] = { "pem", "key" };
+	char path[4096];
+	int err;
+
+	for (int i = 0; i < 2 * c->tiers; i++) {
+		if ((err = tier_path(path, c->dir,
+			 tier_files[c->tiers - 1][i / 2], ends[i % 2])) != 0)
+			return err;
+		if (access(path, F_OK) == 0)
+			return EEXIST;
+	}
+	return 0;
+}
+
+/* Writes certificate number `from` and those above it, up to number `to`. */
+static int
+tiers_write(const struct making *k, int from, int to, const char *path)
+{
+	struct buf b;
+	int err = 0;
+
+	buf_init(&b, PEM_MAX);
+	for (int i = from; err == 0 && i >= to; i--)
+		err = tls_mint_pem_cert(k[i].cert, &b);
+	if (err == 0)
+		err = file_write(path, b.p, b.n, 0644);
+	buf_clear(&b);
+	return err;
+}
+
+/*
+ * Writes one tier; the key first, so that a CA without key never stands there.
+ * What issues has the tiers between it and the root behind it: those are sent.
+ */
+static int
+tier_write(const struct making *k, int i, const struct tls_ca *c)
+{
+	const char *name = tier_files[c->tiers - 1][i];
+	bool last = i == c->tiers - 1;
+	char path[4096];
+	struct buf key;
+	int err;
+
 	buf_init_secret(&key, PEM_MAX);
-	if ((err = tls_mint_pem_cert(k->cert, &cert)) != 0 ||
-	    (err = tls_mint_pem_key(k->key, &key)) != 0)
-		goto out;
-	if ((err = file_write(key_path, key.p, key.n, 0600)) == 0)
-		err = file_write(pem_path, cert.p, cert.n, 0644);
-out:
-	buf_clear(&cert);
+	if ((err = tls_mint_pem_key(k[i].key, &key)) == 0 &&
+	    (err = tier_path(path, c->dir, name, "key")) == 0)
+		err = file_write(path, key.p, key.n, 0600);
 	buf_clear(&key);
+	if (err == 0 && (err = tier_path(path, c->dir, name, "pem")) == 0)
+		err = tiers_write(k, i, last && i > 0 ? 1 : i, path);
+	if (err == 0 && last && i > 0 &&
+	    (err = tier_path(path, c->dir, "chain", "pem")) == 0)
+		err = tiers_write(k, i, 0, path);
+	return err;
+}
+
+int
+tls_ca_make(const struct tls_ca *c)
+{
+	static const char *const words[] = { " root", " policy", " issuing" };
+	struct making k[TLS_CA_TIERS_MAX];
+	char cn[65]; /* X.520: ub-common-name is 64 */
+	int err = 0, n;
+
+	if (c->cn == NULL || c->cn[0] == '\0' || c->tiers < 1 ||
+	    c->tiers > TLS_CA_TIERS_MAX)
+		return EINVAL;
+	if ((err = tiers_absent(c)) != 0 ||
+	    (err = file_mkdirs(c->dir, 0700)) != 0)
+		return err;
+	memset(k, 0, sizeof(k));
+	for (int i = 0; err == 0 && i < c->tiers; i++) {
+		n = snprintf(cn, sizeof(cn), "%s%s", c->cn,
+		    c->tiers == 1           ? ""
+			: i == c->tiers - 1 ? words[2]
+					    : words[i]);
+		err = n < 0 || (size_t)n >= sizeof(cn)
+		    ? EINVAL
+		    : tier_make(&k[i], i > 0 ? &k[i - 1] : NULL, c, cn,
+			  c->tiers - 1 - i);
+	}
+	for (int i = 0; err == 0 && i < c->tiers; i++)
+		err = tier_write(k, i, c);
+	for (int i = 0; i < TLS_CA_TIERS_MAX; i++)
+		making_clear(&k[i]);
 	return err;
 }
 
 int
 tls_ca_init(const char *dir, const char *cn, int days)
 {
-	char pem_path[4096], key_path[4096];
-	struct making k;
-	int err;
+	const struct tls_ca c = { .dir = dir,
+		.cn = cn,
+		.tiers = 1,
+		.not_after_s = default_now() + (int64_t)days * DAY_S };
 
-	memset(&k, 0, sizeof(k));
-	if (cn == NULL || cn[0] == '\0' || days < 1 || days > 36500)
-		return EINVAL;
-	if ((err = path_join(pem_path, sizeof(pem_path), dir, "ca.pem")) != 0 ||
-	    (err = path_join(key_path, sizeof(key_path), dir, "ca.key")) != 0)
-		return err;
-	if (access(pem_path, F_OK) == 0 || access(key_path, F_OK) == 0)
-		return EEXIST;
-	if ((err = file_mkdirs(dir, 0755)) != 0 ||
-	    (err = tls_mint_key(0, &k.key)) != 0 ||
-	    (err = begin(&k, cn, default_from(),
-		 default_now() + (int64_t)days * DAY_S)) != 0)
-		goto out;
-	err = EINVAL;
-	if (!ext_add(
-		k.cert, k.cert, NID_basic_constraints, "critical,CA:TRUE") ||
-	    !ext_add(
-		k.cert, k.cert, NID_key_usage, "critical,keyCertSign,cRLSign"))
-		goto out;
-	if ((err = seal(&k, false)) == 0)
-		err = ca_write(&k, pem_path, key_path);
-out:
-	making_clear(&k);
-	return err;
+	return days >= 1 && days <= 36500 ? tls_ca_make(&c) : EINVAL;
 }
 
 /* Loads the issuer. */

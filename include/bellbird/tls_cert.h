@@ -6,10 +6,25 @@
 #include "bellbird/str.h"
 #include "bellbird/tls_verdict.h"
 
-/* Minting for labs, tests and small sites: EC P-256, SHA-256. */
+/* Minting for device CAs, small sites, labs and tests. */
 
-/* tls_ca_init writes ca.pem (certificate) and ca.key (0600) to `dir`.
- * EEXIST if one is there already. */
+enum { TLS_CA_TIERS_MAX = 3 };
+struct tls_ca {
+	const char *dir; /* made with mode 0700 if it is not there */
+	const char *cn;  /* with tiers: " root", " policy", " issuing" is added
+			    (64 characters at most) */
+	int tiers;    /* 1: ca.pem, ca.key; 2: a root above; 3: root, policy */
+	int key_bits; /* 0 or 256: EC P-256; 384: EC P-384; more: RSA */
+	int64_t not_after_s; /* 0: 9999-12-31, as device certificates end */
+};
+/*
+ * tls_ca_make writes NAME.pem and NAME.key (0600) of each tier: root, policy
+ * and ca, which issues.  Behind the certificate in ca.pem are the tiers between
+ * it and the root; chain.pem has all of them, for servers.  EEXIST if one of
+ * the files is there, EINVAL for what cannot be made.
+ */
+MUST_CHECK int tls_ca_make(const struct tls_ca *c);
+/* tls_ca_init is tls_ca_make of one tier, P-256, that ends after `days`. */
 MUST_CHECK int tls_ca_init(const char *dir, const char *cn, int days);
 
 enum tls_mint_kind {
@@ -66,7 +81,7 @@ MUST_CHECK int tls_csr(const struct tls_csr *c, struct buf *csr,
     struct buf *key, char *why, size_t why_size);
 
 struct tls_env;
-/* The certificates above an identity, as far as its file has them. */
+/* Certificates of issuers, as far as files have them. */
 struct tls_issuers {
 	struct tls_cert_brief cert[TLS_CHAIN_MAX]; /* the nearest first */
 	size_t num;
@@ -80,6 +95,10 @@ struct tls_issuers {
  */
 MUST_CHECK int tls_env_issuers(const struct tls_env *e, enum tls_identity id,
     struct tls_issuers *out, struct buf *pem, struct buf *der);
+/* tls_ca_issuers is the same of the CA in `dir` (ca.pem and, if there is one,
+ * root.pem); no key is read.  A file that cannot be read is named in `why`. */
+MUST_CHECK int tls_ca_issuers(const char *dir, struct tls_issuers *out,
+    struct buf *pem, struct buf *der, char *why, size_t why_size);
 /*
  * tls_cert_judge runs the policy on a file of certificates, leaf first, as if
  * a peer had sent it.  Returns 0, E_TLS_CERT or a reading error (class

@@ -52,18 +52,34 @@ static const struct ctl_opt opts_keylog[] = {
 static const struct ctl_opt opts_ca_init[] = {
 	{ "dir", "DIR", "where ca.pem and ca.key go (default: here)" },
 	{ "cn", "NAME", "common name of the CA" },
-	{ "days", "N", "how long it is valid (default 3650)" },
+	{ "tiers", "N", "1 (default); 2: a root above; 3: root and policy CA" },
+	{ "key", "KEY", "p256 (default), p384, rsa2048, rsa3072 or rsa4096" },
+	{ "days", "N", "how long it is valid; no end if not given" },
+	{ "years", "N", "the same in years" },
 	{ NULL, NULL, NULL },
 };
 static const struct ctl_opt opts_mint[] = {
 	{ "ca", "DIR", "folder of the CA; self-signed if not given" },
 	{ "kind", "KIND", "device (default), server, both or intermediate" },
-	{ "cn", "NAME", "MAC address of a device, name of a server" },
+	{ "mac", "MAC", "MAC address of a device" },
+	{ "macs", "FILE", "many devices: a MAC address a line" },
+	{ "cn", "NAME", "name of a server, or MAC address of a device" },
 	{ "san", "LIST", "DNS:a.example,URI:sip:a.example,IP:192.0.2.1" },
-	{ "days", "N", "how long it is valid" },
+	{ "days", "N",
+	    "how long it is valid; not given: devices without end (9999-12-31),"
+	    " servers 825 days" },
+	{ "years", "N", "the same in years" },
 	{ "rsa", "BITS", "an RSA key instead of EC P-256" },
 	{ "out", "FILE", "certificate, chain and key go there" },
+	{ "out-dir", "DIR", "with --macs: a file MAC.pem for each" },
 	{ "force", NULL, "write over a file that exists" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_export_ca[] = {
+	{ "slot", "SLOT", "factory (default) or sip-owner" },
+	{ "ca", "DIR", "instead of a slot: the CA that ca-init made there" },
+	{ "out", "FILE.pem", "all of them go there" },
+	{ "der", "FILE.der", "the last one, in DER" },
 	{ NULL, NULL, NULL },
 };
 static const struct ctl_opt opts_csr[] = {
@@ -133,9 +149,11 @@ static const struct ctl_verb verbs[] = {
 	    "connect to a server as the endpoint would, and find out what is "
 	    "wrong" },
 	{ "cert ca-init", CTL_LOCAL, "", opts_ca_init,
-	    "make a CA for a site or a lab" },
+	    "make a CA for devices, a site or a lab" },
 	{ "cert csr", CTL_LOCAL, "", opts_csr,
 	    "make a key and the request for its certificate" },
+	{ "cert export-ca", CTL_LOCAL, "", opts_export_ca,
+	    "what to install on servers so that they accept our certificate" },
 	{ "cert mint", CTL_LOCAL, "", opts_mint,
 	    "issue a certificate with its key" },
 	{ "cert expiry", CTL_REMOTE, "", NULL,

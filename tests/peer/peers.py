@@ -129,7 +129,7 @@ class Kamailio:
 
     def __init__(self, bench, cert=None, algorithm="SHA-256",
                  domain="localhost", host="127.0.0.1", name="kamailio",
-                 port=None, certs=None):
+                 port=None, certs=None, device_ca=None):
         bb.need("kamailio")
         modules = "/usr/lib/x86_64-linux-gnu/kamailio/modules/"
         if not os.path.isdir(modules):
@@ -149,7 +149,7 @@ class Kamailio:
         listen = ["listen=tls:%s:%d" % (host, p)
                   for p in [self.tls] + list(self.ports.values())]
         values = {"key": cert.key, "crt": cert.chain,
-                  "ca": bench.pki.device_ca.crt}
+                  "ca": device_ca or bench.pki.device_ca.crt}
         tls = KAMAILIO_TLS % values
         for n, p in self.ports.items():
             values.update(key=certs[n].key, crt=certs[n].chain)
@@ -242,7 +242,7 @@ class Nginx:
     """Provisioning server: mutual TLS and the MAC check; one port for each
     certificate, the same files on all of them."""
 
-    def __init__(self, bench, certs):
+    def __init__(self, bench, certs, device_ca=None):
         bb.need("nginx")
         self.dir = os.path.join(bench.dir, "nginx")
         self.root = os.path.join(self.dir, "root")
@@ -252,7 +252,8 @@ class Nginx:
             self.ports[name] = bb.free_port()
             servers += NGINX_SERVER % {
                 "port": self.ports[name], "crt": cert.chain, "key": cert.key,
-                "ca": bench.pki.device_ca.crt, "root": self.root}
+                "ca": device_ca or bench.pki.device_ca.crt,
+                "root": self.root}
         conf = bb.write(os.path.join(self.dir, "nginx.conf"),
                         NGINX % {"dir": self.dir, "servers": servers})
         bench.logs += [os.path.join(self.dir, "error.log"),

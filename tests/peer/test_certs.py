@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: ISC
 """The verbs `cert ..`, judged by openssl and by real servers."""
 import os
+import shutil
 import stat
 import subprocess
 
 import bb
+import peers
 from bb import test
 
 
@@ -89,3 +91,187 @@ def requests_are_what_a_ca_elsewhere_expects(b):
         b.ok(r.code == 2 and
              not os.path.exists(os.path.join(b.dir, "x.key")),
              "usage: " + " ".join(words), r)
+
+
+class Identity:
+    """A file that `cert mint` wrote, as Endpoint takes it."""
+
+    def __init__(self, b, name):
+        self.pem = os.path.join(b.dir, name)
+
+
+@test(60)
+def a_ca_of_tiers_holds_for_openssl(b):
+    """`cert ca-init` of 1 to 3 tiers and each kind of key."""
+    for tiers, key, word, names in (
+            (1, "p256", "prime256v1", ["ca"]),
+            (2, "p384", "secp384r1", ["root", "ca"]),
+            (3, "rsa2048", "(2048 bit)", ["root", "policy", "ca"])):
+        d = "ca%d" % tiers
+        r = cert(b, "ca-init", "--dir", d, "--tiers", tiers, "--key", key,
+                 "--cn", "Test")
+        b.ok(r.code == 0, "%d tiers, %s" % (tiers, key), r)
+        b.ok(mode(b, d) == 0o700 and
+             all(mode(b, "%s/%s.key" % (d, n)) == 0o600 for n in names),
+             "folder 0700, keys 0600")
+        for i, n in enumerate(names):
+            text, _ = openssl(b, "x509", "-in", "%s/%s.pem" % (d, n),
+                              "-noout", "-text")
+            want = "pathlen:%d" % (tiers - 1 - i)
+            b.ok("CA:TRUE" in text and (tiers == 1 or want in text) and
+                 "Certificate Sign, CRL Sign" in text and word in text and
+                 "Not After : Dec 31 23:59:59 9999 GMT" in text,
+                 "%s/%s.pem: a CA of %s without end" % (d, n, word), text)
+        r = cert(b, "mint", "--ca", d, "--mac", "00:22:ee:11:22:33", "--out",
+                 d + ".pem")
+        r2 = cert(b, "export-ca", "--ca", d, "--out", d + ".chain.pem",
+                  "--der", d + ".der")
+        b.ok(r.code == 0 and "note" not in r.json and r2.code == 0 and
+             r2.json.get("complete") is True and
+             len(r2.json.get("certificates")) == tiers,
+             "a device's certificate, and what servers need", [str(r), str(r2)])
+        text, code = openssl(b, "verify", "-x509_strict", "-purpose",
+                             "sslclient", "-CAfile", d + ".chain.pem",
+                             d + ".pem")
+        b.ok(code == 0, "openssl accepts it, by the strict rules", text)
+        text, code = openssl(b, "verify", "-x509_strict", "-purpose",
+                             "sslclient", "-CAfile",
+                             "%s/%s.pem" % (d, names[0]), "-untrusted",
+                             d + ".pem", d + ".pem")
+        b.ok(code == 0, "the root and what the device sends are enough", text)
+        text, code = openssl(b, "verify", "-purpose", "sslserver", "-CAfile",
+                             d + ".chain.pem", d + ".pem")
+        b.ok(code != 0, "it is no server's certificate", text)
+        der = openssl(b, "x509", "-inform", "DER", "-in", d + ".der",
+                      "-noout", "-fingerprint")
+        pem = openssl(b, "x509", "-in", "%s/%s.pem" % (d, names[0]),
+                      "-noout", "-fingerprint")
+        b.ok(der == pem and der[1] == 0, "the DER file is the root",
+             [der, pem])
+        r = cert(b, "ca-init", "--dir", d, "--tiers", 4 - tiers)
+        b.ok(r.code == 1 and "already" in r.out, "is not replaced", r)
+    for words in (["--tiers", "4"], ["--key", "rsa1024"], ["--cn", ""],
+                  ["--tiers", "3", "--cn", "x" * 57], ["--years", "1001"],
+                  ["--years", "1", "--days", "1"]):
+        r = cert(b, "ca-init", "--dir", "none", *words)
+        b.ok(r.code == 2 and
+             not os.path.exists(os.path.join(b.dir, "none")),
+             "usage: " + " ".join(words)[:40], r)
+    # What the CA ends before is told of.
+    cert(b, "ca-init", "--dir", "short", "--tiers", "2", "--years", "10")
+    r = cert(b, "mint", "--ca", "short", "--mac", bb.MAC, "--out", "s.pem")
+    b.ok(r.code == 0 and "ends at 203" in r.json.get("note", ""),
+         "a CA that ends before the device is told of", r)
+    r = cert(b, "mint", "--ca", "short", "--mac", bb.MAC, "--years", "9",
+             "--out", "s9.pem")
+    b.ok(r.code == 0 and "note" not in r.json, "one that does not, is not", r)
+
+
+@test(60)
+def a_list_of_devices_is_minted_whole_or_not_at_all(b):
+    """`cert mint --macs`."""
+    cert(b, "ca-init", "--dir", "ca", "--tiers", "3")
+    macs = ["0022ee0000%02x" % i for i in range(20)]
+    bb.write(os.path.join(b.dir, "macs"), "# a reel of boards\n\n" +
+             "".join("  %s\r\n" % m.upper() for m in macs))
+    r = cert(b, "mint", "--ca", "ca", "--macs", "macs", "--out-dir", "out",
+             "--years", "30")
+    b.ok(r.code == 0 and len(r.json.get("files", [])) == 20,
+         "20 devices", r)
+    cert(b, "export-ca", "--ca", "ca", "--out", "chain.pem")
+    text, code = openssl(b, "verify", "-x509_strict", "-CAfile", "chain.pem",
+                         *["out/%s.pem" % m for m in macs])
+    b.ok(code == 0 and text.count(": OK") == 20, "openssl accepts all", text)
+    text, _ = openssl(b, "x509", "-in", "out/%s.pem" % macs[7], "-noout",
+                      "-text")
+    b.ok("CN = %s, serialNumber = %s" % (macs[7], macs[7]) in text and
+         " 2056 GMT" in text, "each carries its MAC, and ends in 2056", text)
+    b.ok(mode(b, "out") == 0o700 and
+         mode(b, "out/%s.pem" % macs[0]) == 0o600, "modes")
+    before = bb.read(os.path.join(b.dir, "out", macs[0] + ".pem"))
+    r = cert(b, "mint", "--ca", "ca", "--macs", "macs", "--out-dir", "out")
+    b.ok(r.code == 1 and "--force" in r.out and
+         before == bb.read(os.path.join(b.dir, "out", macs[0] + ".pem")),
+         "not over files that are there", r)
+    r = cert(b, "mint", "--ca", "ca", "--macs", "macs", "--out-dir", "out",
+             "--force")
+    b.ok(r.code == 0 and
+         before != bb.read(os.path.join(b.dir, "out", macs[0] + ".pem")),
+         "--force does", r)
+    for text, word in (("0022ee000001\nrubbish\n", "bad:2"),
+                       ("0022ee000001\n00:22:ee:00:00:01\n", "twice"),
+                       ("# nothing\n", "no MAC")):
+        bb.write(os.path.join(b.dir, "bad"), text)
+        r = cert(b, "mint", "--ca", "ca", "--macs", "bad", "--out-dir", "no")
+        b.ok(r.code == 1 and word in r.out and
+             not os.path.exists(os.path.join(b.dir, "no")),
+             "nothing is minted: " + word, r)
+
+
+@test(60)
+def three_tiers_and_far_ends_hold_for_servers(b):
+    """A device CA of three tiers on Kamailio and nginx; ends in 2056, 9999."""
+    cert(b, "ca-init", "--dir", "ca", "--tiers", "3", "--cn", "Device CA")
+    cert(b, "mint", "--ca", "ca", "--mac", bb.MAC, "--out", "9999.pem")
+    cert(b, "mint", "--ca", "ca", "--mac", bb.MAC, "--years", "30", "--out",
+         "2056.pem")
+    chain = os.path.join(b.dir, "chain.pem")
+    cert(b, "export-ca", "--ca", "ca", "--out", chain)
+    k = peers.Kamailio(b, device_ca=chain)
+    n = peers.Nginx(b, {"good": b.pki.server}, device_ca=chain)
+    n.put("cfg/algom%s.conf" % bb.MAC, "sip.u1.dname = Far\n")
+    for end in ("9999", "2056"):
+        e = b.endpoint("e" + end, identity=Identity(b, end + ".pem"),
+                       trusted=[b.pki.root], conf={
+            "prov.server.method": "static", "prov.download.method": "https",
+            "prov.server.static": "localhost:%d" % n.ports["good"],
+            "prov.download.cfgpath": "/cfg", "prov.use": "1"},
+            settings={"sip.proxy": "localhost:%d" % k.tls,
+                      "sip.u1.user": "1001", "sip.u1.auth": "1001",
+                      "sip.transp": "tls"},
+            secrets={"sip.u1.pwd": peers.password("1001")}).start()
+        e.wait_account("registered", 15)
+        slot = ((e.account().get("tls") or {}).get("client_cert") or {})
+        b.ok(slot.get("slot") == "factory", "Kamailio took the one of " + end,
+             e.account())
+        r = e.verb("prov", "run")
+        b.ok(r.code == 0 and e.get("sip.u1.dname") == "Far",
+             "nginx took the one of " + end, r)
+        shown = [c for c in e.status().get("certs") or []
+                 if c.get("slot") == "factory"]
+        b.ok(shown and shown[0]["not_after"].startswith(end),
+             "status shows the end", shown)
+        e.stop()
+
+
+@test(30)
+def what_servers_need_comes_out_of_the_slots(b):
+    """`cert export-ca --slot`."""
+    cert(b, "ca-init", "--dir", "ca", "--tiers", "3")
+    cert(b, "mint", "--ca", "ca", "--mac", bb.MAC, "--out", "d.pem")
+    e = b.endpoint(identity=Identity(b, "d.pem"))
+    where = ["--state", e.state, "--identity", e.identity]
+    r = cert(b, "export-ca", "--out", "part.pem", *where)
+    b.ok(r.code == 0 and r.json.get("complete") is False and
+         "root is missing" in r.json.get("note", "") and
+         len(r.json.get("certificates")) == 2,
+         "a file without the root: what there is, and that it is missing", r)
+    text = bb.read(os.path.join(b.dir, "d.pem"))
+    bb.write(os.path.join(e.identity, "device.pem"), text +
+             bb.read(os.path.join(b.dir, "ca/root.pem")), 0o600)
+    r = cert(b, "export-ca", "--slot", "factory", "--out", "all.pem", *where)
+    text, code = openssl(b, "verify", "-x509_strict", "-CAfile", "all.pem",
+                         "d.pem")
+    b.ok(r.code == 0 and r.json.get("complete") is True and code == 0,
+         "with the root: openssl accepts the device by it", [str(r), text])
+    r = cert(b, "export-ca", "--slot", "sip-owner", *where)
+    b.ok(r.code == 7 and "no certificate in the slot" in r.out,
+         "an empty slot is said to be empty", r)
+    shutil.copy(b.pki.device.pem, os.path.join(e.state, "certs",
+                                               "sipclient.pem"))
+    r = cert(b, "export-ca", "--slot", "sip-owner", *where)
+    b.ok(r.code == 7 and "Bellbird Test Device CA" in r.out,
+         "a leaf alone: who issued it is named", r)
+    for words in (["--slot", "server"], ["--slot", "factory", "--ca", "ca"]):
+        b.ok(cert(b, "export-ca", *words).code == 2,
+             "usage: " + " ".join(words))

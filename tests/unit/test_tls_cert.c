@@ -646,6 +646,155 @@ a_request_survives_every_failed_allocation(void **state)
 	assert_true(oom_each(csr_once, mac) >= 1);
 }
 
+/* The ends that matter: of 32-bit time_t, of UTCTime, of all time (RFC 5280
+ * 4.1.2.5); also in a build where time_t has 32 bits. */
+static void
+dates_are_right_at_every_boundary(void **state)
+{
+	static const struct {
+		const char *why;
+		int64_t s;
+		int type;
+		const char *text;
+	} v[] = {
+		{ "the last second of 32 bits", INT64_C(2147483647),
+		    V_ASN1_UTCTIME, "380119031407Z" },
+		{ "the first beyond", INT64_C(2147483648), V_ASN1_UTCTIME,
+		    "380119031408Z" },
+		{ "the last of UTCTime", UTC_TIMES_S, V_ASN1_UTCTIME,
+		    "491231235959Z" },
+		{ "the first of GeneralizedTime", UTC_TIMES_S + 1,
+		    V_ASN1_GENERALIZEDTIME, "20500101000000Z" },
+		{ "thirty years from 2026", INT64_C(2742336000),
+		    V_ASN1_GENERALIZEDTIME, "20561125000000Z" },
+		{ "beyond 32 bits without a sign", INT64_C(4294967296),
+		    V_ASN1_GENERALIZEDTIME, "21060207062816Z" },
+		{ "a leap day of a century", INT64_C(13574563200),
+		    V_ASN1_GENERALIZEDTIME, "24000229000000Z" },
+		{ "no end", FOREVER_S, V_ASN1_GENERALIZEDTIME,
+		    "99991231235959Z" },
+	};
+	struct tls_cert_brief b;
+	const ASN1_TIME *t;
+	X509 *c;
+
+	(void)state;
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("dates: %s\n", v[i].why);
+		mint_as((struct tls_mint){ .kind = TLS_MINT_DEVICE,
+			    .cn = MAC,
+			    .not_after_s = v[i].s },
+		    "ca", "dates.pem");
+		c = cert_of("dates.pem", 0);
+		t = X509_get0_notAfter(c);
+		assert_int_equal(ASN1_STRING_type(t), v[i].type);
+		assert_int_equal(ASN1_STRING_length(t), strlen(v[i].text));
+		assert_memory_equal(
+		    ASN1_STRING_get0_data(t), v[i].text, strlen(v[i].text));
+		tls_x509_brief(c, &b);
+		assert_true(b.not_after_s == v[i].s);
+		X509_free(c);
+	}
+}
+
+static void
+a_ca_of_tiers_issues_from_the_lowest(void **state)
+{
+	static const char *const names[3][3] = { { "ca" }, { "root", "ca" },
+		{ "root", "policy", "ca" } };
+	struct tls_ca c = { .cn = "Tiers" };
+	struct tls_issuers got;
+	struct buf pem, der;
+	char dir[128], file[64], why[200];
+	struct stat st;
+	X509 *x, *above;
+
+	(void)state;
+	for (c.tiers = 1; c.tiers <= 3; c.tiers++) {
+		(void)snprintf(file, sizeof(file), "tiers%d", c.tiers);
+		(void)snprintf(dir, sizeof(dir), "%s", at(file));
+		c.dir = dir;
+		c.key_bits = c.tiers == 2 ? 384 : 0;
+		assert_int_equal(tls_ca_make(&c), 0);
+		assert_int_equal(stat(dir, &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0700);
+		above = NULL;
+		for (int i = 0; i < c.tiers; i++) {
+			(void)snprintf(file, sizeof(file), "tiers%d/%s.pem",
+			    c.tiers, names[c.tiers - 1][i]);
+			x = cert_of(file, 0);
+			assert_int_equal(X509_check_ca(x), 1);
+			assert_int_equal(X509_get_pathlen(x),
+			    c.tiers == 1 ? -1 : c.tiers - 1 - i);
+			assert_int_equal(X509_get_key_usage(x),
+			    KU_KEY_CERT_SIGN | KU_CRL_SIGN);
+			assert_true(is_signed_by(x, above != NULL ? above : x));
+			assert_int_equal(X509_get_signature_nid(x),
+			    c.tiers == 2 ? NID_ecdsa_with_SHA384
+					 : NID_ecdsa_with_SHA256);
+			X509_free(above);
+			above = x;
+		}
+		(void)snprintf(file, sizeof(file), "tiers%d", c.tiers);
+		mint(file, TLS_MINT_DEVICE, MAC, NULL, "tiered.pem");
+		x = cert_of("tiered.pem", 0);
+		assert_true(is_signed_by(x, above));
+		X509_free(x);
+		X509_free(above);
+		buf_init(&pem, PEM_MAX);
+		buf_init(&der, PEM_MAX);
+		assert_int_equal(
+		    tls_ca_issuers(dir, &got, &pem, &der, why, sizeof(why)), 0);
+		assert_int_equal(got.num, c.tiers);
+		assert_true(got.complete);
+		assert_true(pem.n > 0 && der.n > 0);
+		buf_clear(&pem);
+		buf_clear(&der);
+		assert_int_equal(tls_ca_make(&c), EEXIST);
+	}
+	/* A policy CA alone is in the way too. */
+	folder("half3");
+	JOIN("half3/policy.key", "tiers3/policy.key");
+	(void)snprintf(dir, sizeof(dir), "%s", at("half3"));
+	c.dir = dir;
+	c.tiers = 3;
+	assert_int_equal(tls_ca_make(&c), EEXIST);
+	c.tiers = 4;
+	assert_int_equal(tls_ca_make(&c), EINVAL);
+	assert_int_equal(
+	    tls_ca_issuers(at("none"), &got, &pem, &der, why, sizeof(why)),
+	    ENOENT);
+	assert_non_null(strstr(why, "ca.pem"));
+}
+
+static int
+tiers_once(void *arg)
+{
+	struct tls_ca c = { .dir = arg, .cn = "OOM", .tiers = 3 };
+	static const char *const files[] = { "root", "policy", "ca", "chain" };
+	char path[200];
+
+	for (size_t i = 0; i < LEN(files); i++) {
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s.pem", c.dir, files[i]);
+		(void)unlink(path);
+		(void)snprintf(
+		    path, sizeof(path), "%s/%s.key", c.dir, files[i]);
+		(void)unlink(path);
+	}
+	return tls_ca_make(&c);
+}
+
+static void
+a_ca_survives_every_failed_allocation(void **state)
+{
+	char dir[128];
+
+	(void)state;
+	(void)snprintf(dir, sizeof(dir), "%s", at("oom"));
+	assert_true(oom_each(tiers_once, dir) >= 1);
+}
+
 int
 main(void)
 {
@@ -666,6 +815,9 @@ main(void)
 		cmocka_unit_test(broken_files_are_named),
 		cmocka_unit_test(names_of_peers_are_escaped),
 		cmocka_unit_test(minting_survives_every_failed_allocation),
+		cmocka_unit_test(dates_are_right_at_every_boundary),
+		cmocka_unit_test(a_ca_of_tiers_issues_from_the_lowest),
+		cmocka_unit_test(a_ca_survives_every_failed_allocation),
 		cmocka_unit_test(a_request_is_signed_by_its_key),
 		cmocka_unit_test(
 		    a_request_of_nonsense_is_refused_with_a_sentence),

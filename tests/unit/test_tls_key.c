@@ -391,6 +391,62 @@ a_bad_upload_leaves_the_identity_in_use(void **state)
 	log_set_sink(NULL, NULL);
 }
 
+static void
+what_servers_need_is_kept_beside_what_is_sent(void **state)
+{
+	static const struct {
+		const char *why;
+		const char *files[4];
+		int err;
+		size_t num;
+		bool complete;
+	} v[] = {
+		{ "with the root", { "chain.pem", "ca/ca.pem" }, 0, 2, true },
+		{ "root first", { "ca/ca.pem", "chain.pem" }, 0, 2, true },
+		{ "without", { "chain.pem" }, 0, 1, false },
+		{ "the root alone above", { "ec.pem", "ca/ca.pem" }, 0, 1,
+		    true },
+		{ "a leaf alone", { "ec.pem" }, E_TLS_TRUST, 0, false },
+		{ "signed by itself", { "self.pem" }, 0, 1, true },
+	};
+	struct tls_env_conf c = { .builtin_file = "" };
+	struct tls_issuers got;
+	struct buf pem, der;
+	struct tls_env *e;
+	struct loop *l;
+	char id[128];
+
+	(void)state;
+	mint(NULL, TLS_MINT_DEVICE, MAC, NULL, "self.pem");
+	folder("needs");
+	(void)snprintf(id, sizeof(id), "%s", at("needs"));
+	c.identity_dir = id;
+	assert_int_equal(loop_new(&l), 0);
+	assert_int_equal(tls_env_new(&e, l, &c), 0);
+	buf_init(&pem, PEM_MAX);
+	buf_init(&der, PEM_MAX);
+	assert_int_equal(
+	    tls_env_issuers(e, TLS_ID_FACTORY, &got, &pem, &der), E_TLS_KEY);
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("needs: %s\n", v[i].why);
+		join("needs/device.pem", v[i].files);
+		tls_env_reload(e);
+		buf_reset(&pem);
+		buf_reset(&der);
+		memset(&got, 0, sizeof(got));
+		assert_int_equal(
+		    tls_env_issuers(e, TLS_ID_FACTORY, &got, &pem, &der),
+		    v[i].err);
+		assert_int_equal(got.num, v[i].num);
+		assert_int_equal(got.complete, v[i].complete);
+		assert_int_equal(pem.n > 0 && der.n > 0, v[i].err == 0);
+	}
+	buf_clear(&pem);
+	buf_clear(&der);
+	tls_env_free(e);
+	loop_free(l);
+}
+
 static int
 load_once(void *arg)
 {
@@ -426,6 +482,7 @@ main(void)
 		cmocka_unit_test(two_files_make_one_identity),
 		cmocka_unit_test(a_key_that_others_may_read_is_reported),
 		cmocka_unit_test(a_bad_upload_leaves_the_identity_in_use),
+		cmocka_unit_test(what_servers_need_is_kept_beside_what_is_sent),
 		cmocka_unit_test(loading_survives_every_failed_allocation),
 	};
 
