@@ -343,11 +343,12 @@ tls_verdict_line(const struct tls_verdict *v, char *out, size_t size)
 	else
 		snprintf(peer, sizeof(peer), "%s", addr);
 	if (v->class[0] != '\0') {
-		/* The phase itself is "closed" by now. */
+		/* The phase itself is "closed" by now, and the time of a
+		 * handshake is kept also if it failed; its version is not. */
 		snprintf(out, size, "%s: failed in %s: %s", peer,
-		    v->tcp_us < 0       ? "connect"
-			: v->tls_us < 0 ? "handshake"
-					: "session",
+		    v->tcp_us < 0                      ? "connect"
+			: !v->clear && v->version == 0 ? "handshake"
+						       : "session",
 		    v->class);
 		return;
 	}

@@ -659,6 +659,17 @@ bare_close(struct bare *b)
 
 #define BYTES(s) (s), sizeof(s) - 1
 
+/* The one-line form says where it ended. */
+static void
+line_says(const char *place)
+{
+	char line[512];
+
+	tls_verdict_line(&cli.v, line, sizeof(line));
+	if (strstr(line, place) == NULL)
+		fail_msg("%s", line);
+}
+
 static void
 a_server_that_speaks_no_tls_is_explained(void **state)
 {
@@ -715,6 +726,7 @@ a_server_that_speaks_no_tls_is_explained(void **state)
 			fail_msg("%s", cli.v.text);
 		assert_int_equal(cli.err, v[i].err);
 		assert_int_equal(cli.told, 1);
+		line_says("failed in handshake: ");
 		if (strcmp(v[i].class, "hs.plaintext") == 0) {
 			assert_true(cli.v.num_first_bytes >= 5);
 			assert_memory_equal(cli.v.first_bytes, v[i].say, 5);
@@ -738,6 +750,7 @@ a_port_where_nothing_listens_is_told_from_the_loop(void **state)
 	assert_string_equal(cli.v.class, "tcp.refused");
 	assert_int_equal(cli.err, ECONNREFUSED);
 	assert_int_equal(cli.v.tls_us, -1);
+	line_says("failed in connect: ");
 	bare_close(&b);
 	world_close();
 }
