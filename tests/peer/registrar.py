@@ -8,7 +8,9 @@ import ssl
 import time
 
 import bb
+import peers
 
+DOMAIN = "bb.test"
 SDP = """v=0
 o=- 1 1 IN IP4 %(host)s
 s=-
@@ -155,3 +157,19 @@ class Registrar:
     def close(self):
         self.drop()
         self.sock.close()
+
+
+def world(t, conf=None, **settings):
+    """A registered endpoint and the registrar it is registered with."""
+    r = Registrar(t, peers.ADDRESS)
+    s = {"sip.proxy": DOMAIN, "sip.tls.name": DOMAIN,
+         "sip.obproxy": "sip.%s:%d" % (DOMAIN, r.port),
+         "sip.u1.user": "1001", "sip.srtp": "standard",
+         "audio.device": "null"}
+    s.update(settings)
+    e = t.endpoint(settings=s, identity=t.pki.device, trusted=[t.pki.root],
+                   conf=conf)
+    e.start(ready=False)
+    r.registered()
+    e.wait_account("registered", 5)
+    return r, e
