@@ -79,8 +79,7 @@ tests_unit_test_tls_p11_uri_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS)
 tests_unit_test_tls_p11_uri_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_peer_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_peer_LDADD = $(TLS_LIBS) $(TEST_LIBS)
-tests_unit_test_tls_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
-	-iquote $(top_srcdir)/tests/lib
+tests_unit_test_tls_policy_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_policy_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_sess_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_sess_LDADD = $(TLS_LIBS) $(TEST_LIBS)
