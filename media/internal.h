@@ -656,7 +656,7 @@ void media_alsa_free(struct media_alsa *a);
 MUST_CHECK int media_alsa_read(struct media_alsa *a, int16_t *pcm, size_t n);
 MUST_CHECK int media_alsa_write(
     struct media_alsa *a, const int16_t *pcm, size_t n);
-/* media_alsa_check stores why `name` cannot work; false if it can. */
+/* media_alsa_is_absent: `name` needs a card, and this machine has none. */
 bool media_alsa_is_absent(const char *name);
 /* The worker that media_init was given; may be NULL. */
 struct worker *media_worker(void);

@@ -32,7 +32,7 @@ noinst_HEADERS += include/bellbird/media_sess.h include/bellbird/media_wav.h \
 	%D%/media_tx.c \
 	%D%/media_wav.c
 MEDIA_LIBS = media/libmedia.a $(SRTP_LIBS) $(OPUS_LIBS) $(SPEEXDSP_LIBS) \
-	$(ALSA_LIBS) $(TLS_LIBS) -lm
+	$(TLS_LIBS) -lm
 
 if HAVE_CMOCKA
 MEDIA_TESTS = tests/unit/test_media_disk \
@@ -92,4 +92,11 @@ tests_unit_test_media_tone_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_wav_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_wav_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
+if HAVE_ALSA
+check_PROGRAMS += tests/unit/test_media_alsa
+TESTS += tests/unit/test_media_alsa
+tests_unit_test_media_alsa_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
+tests_unit_test_media_alsa_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
+endif
 endif

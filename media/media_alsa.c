@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /* The sound card through ALSA: opened and closed in the worker, read and
- * written without waiting on the session's ticks. */
+ * written without waiting on the session's ticks.  The library is loaded with
+ * the first card, so that an endpoint without one does not carry it. */
 #include "internal.h"
 
 #ifdef HAVE_ALSA
 
+#include <dlfcn.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +39,78 @@ struct media_alsa {
 	void *arg;
 };
 
+/* What of the library is called. */
+static struct {
+	void *so; /* NULL: not loaded */
+	__typeof__(snd_lib_error_set_handler) *lib_error_set_handler;
+	__typeof__(snd_pcm_avail_update) *pcm_avail_update;
+	__typeof__(snd_pcm_close) *pcm_close;
+	__typeof__(snd_pcm_delay) *pcm_delay;
+	__typeof__(snd_pcm_drop) *pcm_drop;
+	__typeof__(snd_pcm_forward) *pcm_forward;
+	__typeof__(snd_pcm_open) *pcm_open;
+	__typeof__(snd_pcm_prepare) *pcm_prepare;
+	__typeof__(snd_pcm_readi) *pcm_readi;
+	__typeof__(snd_pcm_set_params) *pcm_set_params;
+	__typeof__(snd_pcm_start) *pcm_start;
+	__typeof__(snd_pcm_writei) *pcm_writei;
+	__typeof__(snd_strerror) *strerror;
+} lib;
+
+static const struct {
+	const char *name;
+	void *to; /* a pointer to a function, in `lib` */
+} calls[] = {
+	{ "snd_lib_error_set_handler", &lib.lib_error_set_handler },
+	{ "snd_pcm_avail_update", &lib.pcm_avail_update },
+	{ "snd_pcm_close", &lib.pcm_close },
+	{ "snd_pcm_delay", &lib.pcm_delay },
+	{ "snd_pcm_drop", &lib.pcm_drop },
+	{ "snd_pcm_forward", &lib.pcm_forward },
+	{ "snd_pcm_open", &lib.pcm_open },
+	{ "snd_pcm_prepare", &lib.pcm_prepare },
+	{ "snd_pcm_readi", &lib.pcm_readi },
+	{ "snd_pcm_set_params", &lib.pcm_set_params },
+	{ "snd_pcm_start", &lib.pcm_start },
+	{ "snd_pcm_writei", &lib.pcm_writei },
+	{ "snd_strerror", &lib.strerror },
+};
+
+/* ALSA's words go nowhere: what matters is in the result. */
+static void
+on_words(const char *file, int line, const char *function, int err,
+    const char *fmt, ...)
+{
+	(void)file;
+	(void)line;
+	(void)function;
+	(void)err;
+	(void)fmt;
+}
+
+/* In the worker: loads the library once; it stays. */
+static int
+lib_load(void)
+{
+	void *so, *p;
+
+	if (lib.so != NULL)
+		return 0;
+	if ((so = dlopen("libasound.so.2", RTLD_NOW | RTLD_LOCAL)) == NULL)
+		return ELIBACC;
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if ((p = dlsym(so, calls[i].name)) == NULL) {
+			dlclose(so);
+			return ELIBACC;
+		}
+		/* POSIX dlsym: a pointer to a function in a void pointer. */
+		memcpy(calls[i].to, &p, sizeof(p));
+	}
+	lib.lib_error_set_handler(on_words);
+	lib.so = so;
+	return 0;
+}
+
 /* Opens one direction for mono, or stereo where the card insists. */
 static int
 pcm_open(struct media_alsa *a, snd_pcm_stream_t dir, snd_pcm_t **out,
@@ -45,11 +119,11 @@ pcm_open(struct media_alsa *a, snd_pcm_stream_t dir, snd_pcm_t **out,
 	snd_pcm_t *p;
 	int rc;
 
-	rc = snd_pcm_open(&p, a->name, dir, SND_PCM_NONBLOCK);
+	rc = lib.pcm_open(&p, a->name, dir, SND_PCM_NONBLOCK);
 	if (rc < 0)
 		return -rc;
 	for (unsigned int ch = 1; ch <= CHANNELS_MAX; ch++) {
-		rc = snd_pcm_set_params(p, SND_PCM_FORMAT_S16,
+		rc = lib.pcm_set_params(p, SND_PCM_FORMAT_S16,
 		    SND_PCM_ACCESS_RW_INTERLEAVED, ch, a->rate_hz, 1,
 		    LATENCY_US);
 		if (rc == 0) {
@@ -58,7 +132,7 @@ pcm_open(struct media_alsa *a, snd_pcm_stream_t dir, snd_pcm_t **out,
 			return 0;
 		}
 	}
-	snd_pcm_close(p);
+	lib.pcm_close(p);
 	return -rc;
 }
 
@@ -69,10 +143,12 @@ job_open(void *arg)
 	struct media_alsa *a = arg;
 	int err, err2;
 
+	if ((err = lib_load()) != 0)
+		return err;
 	err = pcm_open(a, SND_PCM_STREAM_PLAYBACK, &a->play, &a->play_channels);
 	err2 = pcm_open(
 	    a, SND_PCM_STREAM_CAPTURE, &a->capture, &a->capture_channels);
-	if (a->capture != NULL && snd_pcm_start(a->capture) < 0)
+	if (a->capture != NULL && lib.pcm_start(a->capture) < 0)
 		err2 = EIO;
 	/* A speaker alone, or a microphone alone, is a device too. */
 	return a->play != NULL || a->capture != NULL ? 0
@@ -87,11 +163,11 @@ job_close(void *arg)
 	struct media_alsa *a = arg;
 
 	if (a->play != NULL) {
-		snd_pcm_drop(a->play);
-		snd_pcm_close(a->play);
+		lib.pcm_drop(a->play);
+		lib.pcm_close(a->play);
 	}
 	if (a->capture != NULL)
-		snd_pcm_close(a->capture);
+		lib.pcm_close(a->capture);
 	free(a);
 	return 0;
 }
@@ -125,22 +201,13 @@ on_opened(int err, void *arg)
 		return;
 	}
 	a->state = err == 0 ? ALSA_OPEN : ALSA_FAILED;
-	if (err != 0)
+	if (err == ELIBACC)
 		(void)snprintf(
-		    a->why, sizeof(a->why), "%s", snd_strerror(-err));
+		    a->why, sizeof(a->why), "libasound.so.2 cannot be loaded");
+	else if (err != 0)
+		(void)snprintf(
+		    a->why, sizeof(a->why), "%s", lib.strerror(-err));
 	a->cb(err != 0 ? a->why : NULL, a->arg);
-}
-
-/* ALSA's words go nowhere: what matters is in the result. */
-static void
-on_words(const char *file, int line, const char *function, int err,
-    const char *fmt, ...)
-{
-	(void)file;
-	(void)line;
-	(void)function;
-	(void)err;
-	(void)fmt;
 }
 
 int
@@ -155,7 +222,6 @@ media_alsa_new(struct media_alsa **out, const char *name, unsigned int rate_hz,
 		return ENOMEM;
 	if ((err = str_copy(a->name, sizeof(a->name), name)) != 0)
 		goto out;
-	snd_lib_error_set_handler(on_words);
 	a->rate_hz = rate_hz;
 	a->cb = cb;
 	a->arg = arg;
@@ -190,7 +256,7 @@ recover(snd_pcm_t *p, snd_pcm_sframes_t rc)
 	if (rc == -EAGAIN)
 		return 0;
 	if (rc == -EPIPE || rc == -ESTRPIPE)
-		return snd_pcm_prepare(p) < 0 ? EIO : 0;
+		return lib.pcm_prepare(p) < 0 ? EIO : 0;
 	return (int)-rc;
 }
 
@@ -206,26 +272,27 @@ to_mono(int16_t *pcm, size_t n, unsigned int channels)
 int
 media_alsa_read(struct media_alsa *a, int16_t *pcm, size_t n)
 {
-	int16_t raw[MEDIA_FRAME_MAX * CHANNELS_MAX];
+	/* ALSA's null device counts samples and writes none. */
+	int16_t raw[MEDIA_FRAME_MAX * CHANNELS_MAX] = { 0 };
 	snd_pcm_sframes_t avail, got;
 	int err;
 
 	if (a->state != ALSA_OPEN || a->capture == NULL || n > MEDIA_FRAME_MAX)
 		return EAGAIN;
-	avail = snd_pcm_avail_update(a->capture);
+	avail = lib.pcm_avail_update(a->capture);
 	if (avail < 0) {
 		a->primed = false;
 		if ((err = recover(a->capture, avail)) != 0)
 			return err;
-		return snd_pcm_start(a->capture) < 0 ? EIO : EAGAIN;
+		return lib.pcm_start(a->capture) < 0 ? EIO : EAGAIN;
 	}
 	if ((size_t)avail > BACKLOG_FRAMES * n)
-		snd_pcm_forward(
+		lib.pcm_forward(
 		    a->capture, (snd_pcm_uframes_t)avail - PRIME_FRAMES * n);
 	if (!a->primed && (size_t)avail < PRIME_FRAMES * n)
 		return EAGAIN;
 	a->primed = true;
-	got = snd_pcm_readi(a->capture, raw, n);
+	got = lib.pcm_readi(a->capture, raw, n);
 	if (got < 0) {
 		a->primed = false;
 		err = recover(a->capture, got);
@@ -248,12 +315,12 @@ media_alsa_write(struct media_alsa *a, const int16_t *pcm, size_t n)
 
 	if (a->state != ALSA_OPEN || a->play == NULL || n > MEDIA_FRAME_MAX)
 		return EAGAIN;
-	if (snd_pcm_delay(a->play, &delay) == 0 &&
+	if (lib.pcm_delay(a->play, &delay) == 0 &&
 	    (size_t)(delay > 0 ? delay : 0) > BACKLOG_FRAMES * n)
 		return 0; /* its clock is slower than ours: leave one out */
 	for (size_t i = 0; i < n * ch; i++)
 		raw[i] = pcm[i / ch];
-	put = snd_pcm_writei(a->play, raw, n);
+	put = lib.pcm_writei(a->play, raw, n);
 	if (put < 0) {
 		a->playing = false;
 		a->queued = 0;
@@ -263,7 +330,7 @@ media_alsa_write(struct media_alsa *a, const int16_t *pcm, size_t n)
 	if (!a->playing && a->queued >= PRIME_FRAMES * n) {
 		a->playing = true;
 		/* It may have started by itself: then this is refused. */
-		ignore_err(snd_pcm_start(a->play), "running already");
+		ignore_err(lib.pcm_start(a->play), "running already");
 	}
 	return 0;
 }
