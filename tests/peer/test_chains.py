@@ -551,6 +551,8 @@ def authorities():
         below("", "intermediate without keyUsage", ku=None),
         Row("cert.invalid", "a server's certificate certifies another",
             [leaf(DIRECT, key="p256/leaf2", cn="below"), DIRECT], [ROOT]),
+        Row("cert.invalid", "the same, under one name for both",
+            [leaf(DIRECT, key="p256/leaf2"), DIRECT], [ROOT]),
         Row("cert.invalid", "intermediate of version 1",
             [leaf(v1_inter, aki=None), v1_inter], [ROOT]),
         Row("", "root of version 1", [leaf(v1_root, aki=None)], [v1_root]),
