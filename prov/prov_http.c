@@ -57,6 +57,9 @@ struct prov_http {
 	struct tls_policy policy;
 	bool secure;
 	char *host, *path, *user, *password, *if_none_match, *user_agent;
+	char *accept, *content_type;
+	bool post;
+	struct buf send; /* the body of a POST */
 	uint16_t port;
 	size_t max_body;
 
@@ -122,6 +125,9 @@ http_free(struct prov_http *h)
 	dns_stop(&h->query);
 	conn_close(h);
 	buf_clear(&h->body);
+	buf_clear(&h->send);
+	free(h->accept);
+	free(h->content_type);
 	free(h->host);
 	free(h->path);
 	free(h->user);
@@ -176,6 +182,7 @@ on_headers(struct evhttp_request *req, void *arg)
 	header(hs, "ETag", r->etag, sizeof(r->etag));
 	header(hs, "Location", r->location, sizeof(r->location));
 	header(hs, "Date", r->date, sizeof(r->date));
+	header(hs, "Retry-After", r->retry_after, sizeof(r->retry_after));
 	TAILQ_FOREACH (kv, hs, next)
 		if (strcasecmp(kv->key, "WWW-Authenticate") == 0)
 			ignore_err(
@@ -217,7 +224,8 @@ static bool
 authorize(struct prov_http *h)
 {
 	const struct auth_challenge *c = &h->o.challenge;
-	struct auth_who who = { h->user, h->password, "GET", h->path };
+	struct auth_who who = { h->user, h->password, h->post ? "POST" : "GET",
+		h->path };
 	struct buf b;
 
 	/* Once for a set of credentials; Basic tells them to every reader, and
@@ -387,7 +395,13 @@ request_new(struct prov_http *h)
 	bad = evhttp_add_header(hs, "Host", host);
 	bad |= evhttp_add_header(
 	    hs, "User-Agent", h->user_agent ? h->user_agent : "bellbird");
-	bad |= evhttp_add_header(hs, "Accept", "text/plain, */*;q=0.5");
+	bad |= evhttp_add_header(hs, "Accept",
+	    h->accept != NULL ? h->accept : "text/plain, */*;q=0.5");
+	if (h->content_type != NULL)
+		bad |= evhttp_add_header(hs, "Content-Type", h->content_type);
+	if (h->post)
+		bad |= evbuffer_add(evhttp_request_get_output_buffer(req),
+		    h->send.p, h->send.n);
 	bad |= evhttp_add_header(hs, "Accept-Encoding", "identity");
 	bad |= evhttp_add_header(hs, "Connection", "close");
 	if (h->if_none_match != NULL)
@@ -453,7 +467,8 @@ conn_open(struct prov_http *h)
 	evhttp_connection_set_timeout(h->conn, EVHTTP_TIMEOUT_S);
 	if ((req = request_new(h)) == NULL)
 		return ENOMEM;
-	if (evhttp_make_request(h->conn, req, EVHTTP_REQ_GET, h->path) != 0)
+	if (evhttp_make_request(h->conn, req,
+		h->post ? EVHTTP_REQ_POST : EVHTTP_REQ_GET, h->path) != 0)
 		return ENOMEM; /* it took the request all the same */
 	if (!h->secure)
 		nodelay(bufferevent_getfd(h->stream));
@@ -527,10 +542,14 @@ conf_copy(struct prov_http *h, const struct prov_http_conf *c)
 	h->port = c->port;
 	h->max_body = c->max_body ? c->max_body : CONF_SIZE_MAX;
 	buf_init_secret(&h->body, h->max_body);
+	buf_init_secret(&h->send, c->body.n);
 	if ((h->secure = c->policy != NULL))
 		h->policy = *c->policy;
 	if (copy(&h->host, c->host) != 0 || copy(&h->path, c->path) != 0 ||
 	    copy(&h->if_none_match, c->if_none_match) != 0 ||
+	    copy(&h->accept, c->accept) != 0 ||
+	    (h->post && copy(&h->content_type, c->content_type) != 0) ||
+	    (h->post && buf_add(&h->send, c->body.p, c->body.n) != 0) ||
 	    copy(&h->user_agent, c->user_agent) != 0)
 		return ENOMEM;
 	if (c->user == NULL || c->user[0] == '\0')
@@ -541,20 +560,22 @@ conf_copy(struct prov_http *h, const struct prov_http_conf *c)
 	return 0;
 }
 
-int
-prov_http_get(struct prov_http **slot, const struct prov_http_conf *conf,
-    prov_http_cb *cb, void *arg)
+/* http_start begins a request; its parameters are those of the two below. */
+static int
+http_start(struct prov_http **slot, const struct prov_http_conf *conf,
+    bool post, prov_http_cb *cb, void *arg)
 {
 	unsigned int ms = conf->timeout_ms ? conf->timeout_ms : TIMEOUT_MS;
 	struct prov_http *h;
 	int err;
 
 	if (conf->host == NULL || conf->path == NULL || conf->path[0] != '/' ||
-	    conf->port == 0)
+	    conf->port == 0 || (post && conf->body.n == 0))
 		return EINVAL;
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		return ENOMEM;
 	h->slot = slot;
+	h->post = post;
 	h->cb = cb;
 	h->arg = arg;
 	h->dns_started_us = clock_mono_us();
@@ -568,6 +589,20 @@ prov_http_get(struct prov_http **slot, const struct prov_http_conf *conf,
 	}
 	*slot = h;
 	return 0;
+}
+
+int
+prov_http_get(struct prov_http **slot, const struct prov_http_conf *conf,
+    prov_http_cb *cb, void *arg)
+{
+	return http_start(slot, conf, false, cb, arg);
+}
+
+int
+prov_http_post(struct prov_http **slot, const struct prov_http_conf *conf,
+    prov_http_cb *cb, void *arg)
+{
+	return http_start(slot, conf, true, cb, arg);
 }
 
 void

@@ -5,7 +5,7 @@
 #include "bellbird/dns.h"
 #include "bellbird/tls_conn.h"
 
-/* One HTTP(S) GET over evhttp and a tls/ stream. */
+/* One HTTP(S) request over evhttp and a tls/ stream. */
 struct prov_http;
 struct prov_http_conf {
 	struct loop *loop;
@@ -18,6 +18,9 @@ struct prov_http_conf {
 	const char *user, *password; /* sent on a challenge: Digest, or Basic
 					to a verified server; NULL: none */
 	const char *if_none_match;   /* or NULL */
+	const char *accept;          /* NULL: text */
+	const char *content_type;    /* of `body`; POST only */
+	struct slice body;           /* POST only; copied, wiped */
 	const char *user_agent;
 	size_t max_body; /* bytes; beyond: E_LIMIT */
 	unsigned int timeout_ms;
@@ -27,14 +30,18 @@ struct prov_http_result {
 	int status;
 	struct slice body; /* borrowed for the callback; what came of it */
 	int64_t announced; /* Content-Length, -1: none */
-	char content_type[64], etag[80], location[256], date[40];
+	char content_type[96], etag[80], location[256], date[40];
+	char retry_after[40]; /* as the server wrote it (RFC 9110 10.2.3) */
 	const struct tls_verdict *verdict; /* NULL: no connection */
 };
 typedef void(prov_http_cb)(const struct prov_http_result *r, void *arg);
 
 /* prov_http_get asks once; the callback comes once, from the loop, with the
- * slot cleared before.  prov_http_stop ends the request without it. */
+ * slot cleared before.  prov_http_post sends conf->body.  prov_http_stop ends
+ * the request without a callback. */
 MUST_CHECK int prov_http_get(struct prov_http **slot,
+    const struct prov_http_conf *conf, prov_http_cb *cb, void *arg);
+MUST_CHECK int prov_http_post(struct prov_http **slot,
     const struct prov_http_conf *conf, prov_http_cb *cb, void *arg);
 void prov_http_stop(struct prov_http **slot);
 

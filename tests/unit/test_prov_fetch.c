@@ -915,6 +915,59 @@ the_report_becomes_json(void **state)
 	jv_free(o);
 }
 
+static void
+on_posted(const struct prov_http_result *r, void *arg)
+{
+	*(struct prov_http_result *)arg = *r;
+	loop_stop(w.loop);
+}
+
+/* And when to come back is heard. */
+static void
+a_post_sends_its_body_again_after_a_challenge(void **state)
+{
+	static const struct route routes[] = {
+		{ .path = " /post", /* behind the T of POST */
+		    .answer = "HTTP/1.1 202 Accepted\r\nRetry-After: 77\r\n"
+			      "Content-Length: 0\r\n\r\n",
+		    .needs = "Authorization: Digest ",
+		    .refusal = "HTTP/1.1 401 No\r\nWWW-Authenticate: Digest "
+			       "realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n"
+			       "Content-Length: 0\r\n\r\n" },
+		{ 0 },
+	};
+	const struct prov_http_conf c = { .loop = w.loop,
+		.dns = w.dns,
+		.host = "127.0.0.1",
+		.port = w.port,
+		.path = "/post",
+		.user = "u",
+		.password = "p",
+		.content_type = "application/pkcs10",
+		.body = { "AAAA\r\n", 6 } };
+	struct prov_http_result r = { .err = -1 };
+	struct prov_http *h = NULL;
+
+	(void)state;
+	w.routes = routes;
+	assert_int_equal(prov_http_post(&h, &c, on_posted, &r), 0);
+	assert_int_equal(
+	    timer_start(&w.guard, w.loop, 10000000, on_guard, NULL), 0);
+	assert_int_equal(loop_run(w.loop), 0);
+	timer_stop(&w.guard);
+	assert_int_equal(r.err, 0);
+	assert_int_equal(r.status, 202);
+	assert_string_equal(r.retry_after, "77");
+	assert_int_equal(w.num_seen, 2);
+	for (size_t i = 0; i < 2; i++) {
+		assert_memory_equal(w.seen[i], "POST /post HTTP/1.1\r\n", 21);
+		assert_non_null(strstr(w.seen[i], "\r\nContent-Length: 6\r\n"));
+		assert_non_null(strstr(
+		    w.seen[i], "\r\nContent-Type: application/pkcs10\r\n"));
+		assert_non_null(strstr(w.seen[i], "\r\n\r\nAAAA\r\n"));
+	}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -938,6 +991,7 @@ main(void)
 		T(starts_only_with_a_server),
 		T(a_stopped_run_is_silent),
 		T(the_report_becomes_json),
+		T(a_post_sends_its_body_again_after_a_challenge),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
