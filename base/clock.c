@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bellbird/clock.h"
+#include "bellbird/str.h"
 
 enum { US_PER_S = 1000000, S_PER_DAY = 86400 };
 
@@ -147,4 +149,43 @@ clock_iso(char *out, size_t size, int64_t wall_us)
 	snprintf(out, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)y, m, d,
 	    (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60),
 	    (int)(us / 1000 % 1000));
+}
+
+int64_t
+clock_days(int64_t y, int64_t m, int64_t d)
+{
+	int64_t era, yoe, doy;
+
+	y -= m <= 2;
+	era = y / 400;
+	yoe = y - era * 400;
+	doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+int
+clock_http_date(const char *text, int64_t *out)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	const char *at;
+	int64_t y, d, hh, mm, ss;
+	char mon[4];
+
+	/* Every field has its place. */
+	if (strlen(text) != 29 || strncmp(text + 3, ", ", 2) != 0 ||
+	    text[7] != ' ' || text[11] != ' ' || text[16] != ' ' ||
+	    text[19] != ':' || text[22] != ':' ||
+	    strcmp(text + 25, " GMT") != 0)
+		return E_PARSE;
+	(void)snprintf(mon, sizeof(mon), "%.3s", text + 8);
+	if ((at = strstr(months, mon)) == NULL || (at - months) % 3 != 0 ||
+	    str_int((struct slice){ text + 5, 2 }, 1, 31, &d) != 0 ||
+	    str_int((struct slice){ text + 12, 4 }, 1970, 9999, &y) != 0 ||
+	    str_int((struct slice){ text + 17, 2 }, 0, 23, &hh) != 0 ||
+	    str_int((struct slice){ text + 20, 2 }, 0, 59, &mm) != 0 ||
+	    str_int((struct slice){ text + 23, 2 }, 0, 60, &ss) != 0)
+		return E_PARSE;
+	*out = clock_days(y, (at - months) / 3 + 1, d) * 86400 + hh * 3600 +
+	    mm * 60 + ss;
+	return 0;
 }

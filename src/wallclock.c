@@ -236,48 +236,6 @@ wallclock_free(struct wallclock *w)
 	free(w);
 }
 
-/* Days since 1970 of a date in the Gregorian calendar; no time_t, which may
- * have 32 bits. */
-static int64_t
-days_of(int64_t y, int64_t m, int64_t d)
-{
-	int64_t era, yoe, doy;
-
-	y -= m <= 2;
-	era = y / 400;
-	yoe = y - era * 400;
-	doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
-	return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
-}
-
-/* "Wed, 25 Nov 2026 02:38:16 GMT" (RFC 9110 5.6.7); false: another form. */
-static bool
-http_date(const char *text, int64_t *out)
-{
-	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-	const char *at;
-	int64_t y, d, hh, mm, ss;
-	char mon[4];
-
-	/* Every field has its place. */
-	if (strlen(text) != 29 || strncmp(text + 3, ", ", 2) != 0 ||
-	    text[7] != ' ' || text[11] != ' ' || text[16] != ' ' ||
-	    text[19] != ':' || text[22] != ':' ||
-	    strcmp(text + 25, " GMT") != 0)
-		return false;
-	(void)snprintf(mon, sizeof(mon), "%.3s", text + 8);
-	if ((at = strstr(months, mon)) == NULL || (at - months) % 3 != 0 ||
-	    str_int((struct slice){ text + 5, 2 }, 1, 31, &d) != 0 ||
-	    str_int((struct slice){ text + 12, 4 }, 1970, 9999, &y) != 0 ||
-	    str_int((struct slice){ text + 17, 2 }, 0, 23, &hh) != 0 ||
-	    str_int((struct slice){ text + 20, 2 }, 0, 59, &mm) != 0 ||
-	    str_int((struct slice){ text + 23, 2 }, 0, 60, &ss) != 0)
-		return false;
-	*out = days_of(y, (at - months) / 3 + 1, d) * 86400 + hh * 3600 +
-	    mm * 60 + ss;
-	return true;
-}
-
 /* "+01:00" or "Z" (RFC 3339 5.6) as seconds east; false: neither. */
 static bool
 zone_parse(struct slice z, int64_t *out)
@@ -339,7 +297,8 @@ wallclock_parse(struct slice text, int64_t *out)
 		} while (zone.n > 0 && zone.p[0] >= '0' && zone.p[0] <= '9');
 	if (!zone_parse(zone, &east))
 		return E_PARSE;
-	s = days_of(f[0], f[1], f[2]) * 86400 + f[3] * 3600 + f[4] * 60 + f[5];
+	s = clock_days(f[0], f[1], f[2]) * 86400 + f[3] * 3600 + f[4] * 60 +
+	    f[5];
 	/* The 31st of a month of 30 days comes back as another day. */
 	clock_iso(back, sizeof(back), s * 1000000);
 	if (memcmp(back, text.p, 10) != 0)
@@ -354,7 +313,7 @@ wallclock_heard(struct app *a, const struct prov_report *r)
 	int64_t s, wall = clock_wall_s();
 
 	if (a->clock == NULL || !r->verdict.peer_verified ||
-	    !http_date(r->date, &s) || s < clock_floor_s())
+	    clock_http_date(r->date, &s) != 0 || s < clock_floor_s())
 		return;
 	if (s < wall - AGREE_S || s > wall + AGREE_S) {
 		log_warn(LOGC_APP, 0,

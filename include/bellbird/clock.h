@@ -41,4 +41,11 @@ MUST_CHECK int clock_jump_arm(int fd);
 /* clock_iso writes "2026-11-24T13:37:54.123Z"; needs 25 bytes. */
 void clock_iso(char *out, size_t size, int64_t wall_us);
 
+/* clock_days: days since 1970 of a date in the Gregorian calendar; no time_t,
+ * which may have 32 bits. */
+int64_t clock_days(int64_t year, int64_t month, int64_t day);
+/* clock_http_date reads "Wed, 25 Nov 2026 02:38:16 GMT" (RFC 9110 5.6.7) as
+ * seconds since 1970; E_PARSE for another form. */
+MUST_CHECK int clock_http_date(const char *text, int64_t *out);
+
 #endif
