@@ -40,6 +40,9 @@ if HAVE_PKCS11
 else
 %C%_libtls_a_SOURCES += %D%/tls_p11_none.c
 endif
+# Certificates that a CA issues for our keys.
+noinst_HEADERS += include/bellbird/tls_issue.h
+%C%_libtls_a_SOURCES += %D%/tls_issue.c
 TLS_LIBS = tls/libtls.a base/libbase.a $(BSSL_LIBS) $(EVENT_LIBS) \
 	$(CARES_LIBS) $(JANSSON_LIBS) -lpthread
 
@@ -72,6 +75,9 @@ tests_unit_test_tls_hash_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib
 tests_unit_test_tls_hash_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_tls_hash_LDADD = $(TLS_LIBS) $(TEST_LIBS)
+TLS_TESTS += tests/unit/test_tls_issue
+tests_unit_test_tls_issue_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
+tests_unit_test_tls_issue_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_key_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_key_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_tls_key_LDADD = $(TLS_LIBS) $(TEST_LIBS)
