@@ -278,6 +278,16 @@ void report_fail(struct prov_report *r, int err, const char *class,
     const char *what, const char *advice);
 void report_net(
     struct prov_report *r, const char *host, const struct prov_http_result *h);
+/* net_words: why there was no answer, as a clause that goes on, its class, and
+ * what to do; no advice: it is in the clause, which TLS wrote. */
+struct net_words {
+	const char *class, *advice; /* static, or the verdict's */
+	char what[640];
+};
+void net_words(
+    struct net_words *w, const char *host, const struct prov_http_result *h);
+/* http_wants_certificate: nginx and others put it in words, with 400 or 403. */
+bool http_wants_certificate(const struct prov_http_result *h);
 void report_status(struct prov_report *r, const char *host, const char *file,
     const struct prov_http_result *h);
 /* report_refused: prov_stage() said no; marks the files with fatal problems. */

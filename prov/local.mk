@@ -1,6 +1,6 @@
 # prov/: settings, their files, and where they come from.
 noinst_LIBRARIES += %D%/libprov.a
-noinst_HEADERS += include/bellbird/prov_conf.h \
+noinst_HEADERS += include/bellbird/prov_conf.h include/bellbird/prov_est.h \
 	include/bellbird/prov_fetch.h include/bellbird/prov_http.h \
 	include/bellbird/prov_key.h include/bellbird/prov_store.h
 %C%_libprov_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
@@ -12,6 +12,7 @@ noinst_HEADERS += include/bellbird/prov_conf.h \
 	%D%/prov_change.c \
 	%D%/prov_check.c \
 	%D%/prov_conf.c \
+	%D%/prov_est.c \
 	%D%/prov_explain.c \
 	%D%/prov_fetch.c \
 	%D%/prov_http.c \
@@ -27,6 +28,7 @@ PROV_LIBS = prov/libprov.a $(TLS_LIBS)
 
 if HAVE_CMOCKA
 PROV_TESTS = tests/unit/test_prov_apply tests/unit/test_prov_conf \
+	tests/unit/test_prov_est \
 	tests/unit/test_prov_fetch tests/unit/test_prov_key \
 	tests/unit/test_prov_store
 check_PROGRAMS += $(PROV_TESTS)
@@ -42,6 +44,8 @@ tests_unit_test_prov_apply_LDADD = $(PROV_LIBS) $(TEST_LIBS)
 tests_unit_test_prov_conf_CPPFLAGS = $(PROV_TEST_CPPFLAGS)
 tests_unit_test_prov_conf_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_prov_conf_LDADD = $(PROV_LIBS) $(TEST_LIBS)
+tests_unit_test_prov_est_CPPFLAGS = $(PROV_TEST_CPPFLAGS)
+tests_unit_test_prov_est_LDADD = $(PROV_LIBS) $(TEST_LIBS)
 tests_unit_test_prov_fetch_CPPFLAGS = $(PROV_TEST_CPPFLAGS)
 tests_unit_test_prov_fetch_LDADD = $(PROV_LIBS) $(TEST_LIBS)
 tests_unit_test_prov_key_CPPFLAGS = $(PROV_TEST_CPPFLAGS)

@@ -104,7 +104,7 @@ static const struct {
 	const char *class, *before, *after, *advice;
 } plain[] = {
 	{ E_DNS_NXDOMAIN, "dns.nxdomain", "the name ", " does not exist",
-	    "check prov.server.static and the name servers" },
+	    "check the server's name in the settings and the name servers" },
 	{ E_DNS_NODATA, "dns.nodata", "the name ", " has no address",
 	    "add an address record for it" },
 	{ E_DNS_FAIL, "dns.fail", "no name server answered for ", "",
@@ -121,30 +121,29 @@ static const struct {
 	    " closed the connection without an answer",
 	    "look into the server's log" },
 	{ E_PARSE, "http.malformed", "", " did not answer in HTTP",
-	    "check that prov.server.static and its port name a web server" },
+	    "check that the settings name a web server and its port" },
 	{ ENOMEM, "memory", "there was no memory to talk to ", "",
 	    "try again" },
 };
 
 /* timed_out names the step a connection got stuck in. */
 static void
-timed_out(struct prov_report *r, const char *host, const struct tls_verdict *v)
+timed_out(struct net_words *w, const char *host, const struct tls_verdict *v)
 {
-	char what[360];
-	const char *class = "http.timeout", *step = "did not answer in time";
-	const char *advice = "look into the server's log and its load";
+	const char *step = "did not answer in time";
 
+	w->class = "http.timeout";
+	w->advice = "look into the server's log and its load";
 	if (v != NULL && v->phase <= TLS_PH_CONNECT) {
-		class = "tcp.timeout";
+		w->class = "tcp.timeout";
 		step = "could not be reached in time";
-		advice = "look for a firewall that drops packets to it";
+		w->advice = "look for a firewall that drops packets to it";
 	} else if (v != NULL && v->phase == TLS_PH_HANDSHAKE) {
-		class = "hs.silent";
+		w->class = "hs.silent";
 		step = "accepted the connection but never began TLS";
-		advice = "check that the port is an HTTPS one";
+		w->advice = "check that the port is an HTTPS one";
 	}
-	snprintf(what, sizeof(what), "%s %s", host, step);
-	report_fail(r, ETIMEDOUT, class, what, advice);
+	snprintf(w->what, sizeof(w->what), "%s %s", host, step);
 }
 
 /* sentence_of cuts the full stop off a sentence that is to go on. */
@@ -162,60 +161,75 @@ sentence_of(char *out, size_t size, const char *text)
 /* truncated tells how much of the file came. */
 static void
 truncated(
-    struct prov_report *r, const char *host, const struct prov_http_result *h)
+    struct net_words *w, const char *host, const struct prov_http_result *h)
 {
-	char what[360], of[48] = ", before its end";
+	char of[48] = ", before its end";
 
 	if (h->announced >= 0)
 		snprintf(of, sizeof(of), " of the %lld it announced",
 		    (long long)h->announced);
-	snprintf(what, sizeof(what), "%.255s ended the file after %zu bytes%s",
-	    host, h->body.n, of);
-	report_fail(r, h->err, "body.truncated", what,
-	    "look for errors or limits on the server, and try again");
+	snprintf(w->what, sizeof(w->what),
+	    "%.255s ended the file after %zu bytes%s", host, h->body.n, of);
+	w->class = "body.truncated";
+	w->advice = "look for errors or limits on the server, and try again";
+}
+
+void
+net_words(
+    struct net_words *w, const char *host, const struct prov_http_result *h)
+{
+	const struct tls_verdict *v = h->verdict;
+
+	memset(w, 0, sizeof(*w));
+	if (v != NULL && v->class[0] != '\0' && h->err != E_LIMIT &&
+	    h->status == 0) {
+		/* Its own words: what failed, why, and what to do. */
+		w->class = v->class;
+		sentence_of(w->what, sizeof(w->what), v->text);
+		return;
+	}
+	if (h->err == ETIMEDOUT) {
+		timed_out(w, host, v);
+		return;
+	}
+	if (h->err == E_PROV_TRUNCATED) {
+		truncated(w, host, h);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+		if (plain[i].err != h->err)
+			continue;
+		snprintf(w->what, sizeof(w->what), "%s%s%s", plain[i].before,
+		    host, plain[i].after);
+		w->class = plain[i].class;
+		w->advice = plain[i].advice;
+		return;
+	}
+	snprintf(w->what, sizeof(w->what), "the connection to %s failed (%s)",
+	    host, err_str(h->err));
+	w->class = "net";
+	w->advice = "try again";
 }
 
 void
 report_net(
     struct prov_report *r, const char *host, const struct prov_http_result *h)
 {
-	const struct tls_verdict *v = h->verdict;
-	char what[480], text[sizeof(v->text)];
+	struct net_words w;
 
-	if (v != NULL && v->class[0] != '\0' && h->err != E_LIMIT &&
-	    h->status == 0) {
-		/* Its own words: what failed, why, and what to do. */
-		r->err = h->err;
-		snprintf(r->class, sizeof(r->class), "%s", v->class);
-		sentence_of(text, sizeof(text), v->text);
-		snprintf(r->text, sizeof(r->text),
-		    "%s; the settings stay as they are.", text);
+	net_words(&w, host, h);
+	if (w.advice != NULL) {
+		report_fail(r, h->err, w.class, w.what, w.advice);
 		return;
 	}
-	if (h->err == ETIMEDOUT) {
-		timed_out(r, host, v);
-		return;
-	}
-	if (h->err == E_PROV_TRUNCATED) {
-		truncated(r, host, h);
-		return;
-	}
-	for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
-		if (plain[i].err != h->err)
-			continue;
-		snprintf(what, sizeof(what), "%s%s%s", plain[i].before, host,
-		    plain[i].after);
-		report_fail(r, h->err, plain[i].class, what, plain[i].advice);
-		return;
-	}
-	snprintf(what, sizeof(what), "the connection to %s failed (%s)", host,
-	    err_str(h->err));
-	report_fail(r, h->err, "net", what, "try again");
+	r->err = h->err;
+	snprintf(r->class, sizeof(r->class), "%s", w.class);
+	snprintf(r->text, sizeof(r->text),
+	    "%.600s; the settings stay as they are.", w.what);
 }
 
-/* wants_certificate: nginx and others put it in words, with 400 or 403. */
-static bool
-wants_certificate(const struct prov_http_result *h)
+bool
+http_wants_certificate(const struct prov_http_result *h)
 {
 	static const char *const words[] = {
 		"No required SSL certificate was sent",
@@ -261,7 +275,7 @@ report_status(struct prov_report *r, const char *host, const char *file,
 	const char *advice = "look into the server's log";
 	char what[420], class[32];
 
-	if (wants_certificate(h)) {
+	if (http_wants_certificate(h)) {
 		snprintf(what, sizeof(what),
 		    "%s refused our device certificate, or got none (HTTP "
 		    "status %d for %s)",
