@@ -39,8 +39,8 @@ struct prov_est {
 
 /* Fails with class, clause and advice. */
 static void
-fail(struct prov_est_result *r, int err, const char *class, const char *what,
-    const char *advice)
+est_fail(struct prov_est_result *r, int err, const char *class,
+    const char *what, const char *advice)
 {
 	r->state = PROV_EST_FAILED;
 	r->err = err;
@@ -161,7 +161,7 @@ judge_status(const char *host, const struct prov_http_result *h,
 	snprintf(what, sizeof(what),
 	    "the EST server %.200s refused (HTTP status %d%s%.200s)", host,
 	    h->status, said[0] != '\0' ? ": " : "", said);
-	fail(r, err, class, what, advice);
+	est_fail(r, err, class, what, advice);
 }
 
 /* An answer that is there, and no use. */
@@ -172,7 +172,8 @@ bad_answer(
 	char what[480];
 
 	snprintf(what, sizeof(what), "the EST server %.200s %s", host, clause);
-	fail(r, err, "est.answer", what, "look into its log and its settings");
+	est_fail(
+	    r, err, "est.answer", what, "look into its log and its settings");
 }
 
 /* There was none. */
@@ -188,7 +189,7 @@ judge_net(const char *host, const struct prov_http_result *h,
 		return;
 	}
 	net_words(&w, host, h);
-	fail(r, h->err, w.class, w.what, w.advice != NULL ? w.advice : "");
+	est_fail(r, h->err, w.class, w.what, w.advice != NULL ? w.advice : "");
 	if (w.advice == NULL) /* TLS has said what to do */
 		snprintf(r->text, sizeof(r->text), "%.600s", w.what);
 }
@@ -198,11 +199,13 @@ prov_est_judge(enum prov_est_op op, const char *host,
     const struct prov_http_result *h, struct buf *der,
     struct prov_est_result *r)
 {
+	const char *class;
 	char clause[240];
 	int err;
 
 	memset(r, 0, sizeof(*r));
 	r->status = h->status;
+	memcpy(r->date, h->date, sizeof(r->date));
 	r->verdict = h->verdict;
 	if (h->err != 0) {
 		judge_net(host, h, r);
@@ -211,7 +214,8 @@ prov_est_judge(enum prov_est_op op, const char *host,
 	if (h->status == 202 && op != PROV_EST_CACERTS) {
 		r->state = PROV_EST_PENDING;
 		r->retry_s = retry_of(h);
-		snprintf(r->class, sizeof(r->class), "est.pending");
+		class = "est.pending";
+		snprintf(r->class, sizeof(r->class), "%s", class);
 		snprintf(r->text, sizeof(r->text),
 		    "the EST server %.200s has not decided yet", host);
 		return;

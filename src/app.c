@@ -135,9 +135,12 @@ on_change(
 	};
 	struct app *a = arg;
 	struct jv *f = jv_obj(), *arr = jv_arr();
+	bool est = false;
 
-	for (size_t i = 0; i < num_keys; i++)
+	for (size_t i = 0; i < num_keys; i++) {
 		jv_add(arr, jv_str(keys[i]));
+		est |= strncmp(keys[i], "est.", 4) == 0;
+	}
 	jv_set(f, "keys", arr);
 	arr = jv_arr();
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -147,6 +150,8 @@ on_change(
 	app_event(a, "config.changed", f);
 	note_restart(a, keys, num_keys);
 	app_apply(a, scopes);
+	if (est)
+		enroll_changed(a);
 }
 
 /* prov_done_cb of a HUP. */
@@ -365,7 +370,7 @@ build_rest(struct app *a)
 	    (err = ua_new(&a->ua, a)) != 0 ||
 	    (err = account_new(&a->account, a)) != 0 ||
 	    (err = provision_new(&a->provision, a)) != 0 ||
-	    (err = build_sip(a)) != 0)
+	    (err = enroll_new(a)) != 0 || (err = build_sip(a)) != 0)
 		return err;
 	return ctl_server_open(&a->ctl, a->loop, a->paths.socket, "bellbird",
 	    verbs_table, verbs_count, a);
@@ -380,6 +385,7 @@ app_clear(struct app *a)
 	watch_free(a->watch);
 	loop_undefer(&a->stopped);
 	provision_free(a->provision);
+	enroll_stop(a->enroll);
 	ua_free(a->ua);
 	account_free(a->account);
 	sip_stack_free(a->sip);
@@ -388,6 +394,7 @@ app_clear(struct app *a)
 	tls_env_free(a->tls);
 	worker_free(a->worker); /* first: it may be writing settings */
 	wallclock_free(a->clock);
+	enroll_free(a->enroll);
 	prov_store_free(a->store);
 	media_exit(); /* finishes what the worker did not get to */
 	loop_free(a->loop);
@@ -430,6 +437,7 @@ begin(struct app *a)
 	if (err != 0)
 		log_info(LOGC_PROV, 0, "no provisioning: %s",
 		    why[0] != '\0' ? why : err_str(err));
+	enroll_start(a);
 	guard_notify("READY=1");
 	log_info(LOGC_APP, 0, "running version=%s model=%s mac=%s socket=%s",
 	    PACKAGE_VERSION, a->model, a->mac, a->paths.socket);

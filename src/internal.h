@@ -79,6 +79,7 @@ struct app {
 	struct account *account;
 	struct ua *ua;
 	struct provision *provision;
+	struct enroll *enroll;
 	struct watch *watch;
 	struct wallclock *clock;
 	struct timer stop_timer;
@@ -168,8 +169,10 @@ void wallclock_start(struct app *a);
 void wallclock_free(struct wallclock *w);
 /* wallclock_check looks whether the clock became good. */
 void wallclock_check(struct app *a);
-/* wallclock_heard compares with the Date of a verified provisioning server. */
-void wallclock_heard(struct app *a, const struct prov_report *r);
+/* wallclock_heard compares with the Date of an HTTPS server, if it was
+ * verified. */
+void wallclock_heard(
+    struct app *a, bool verified, const char *date, const char *server);
 /* wallclock_parse reads "2026-11-24T13:37:54Z" (RFC 3339) as seconds since
  * 1970; E_PARSE. */
 MUST_CHECK int wallclock_parse(struct slice text, int64_t *out);
@@ -238,6 +241,27 @@ MUST_CHECK int provision_start(
 /* provision_wait replies to `r` when the running run ends. */
 void provision_wait(struct provision *p, struct ctl_req *r);
 struct jv *provision_json(const struct provision *p);
+
+/* ---- enroll.c: the owner's certificate by EST (RFC 7030) ---- */
+struct enroll;
+/* enroll_new makes a->enroll, and reads what was pending before a restart;
+ * enroll_start begins, as soon as all is there. */
+MUST_CHECK int enroll_new(struct app *a);
+void enroll_start(struct app *a);
+/* enroll_stop ends what is under way; enroll_free comes after the worker
+ * ended: it owns what that writes. */
+void enroll_stop(struct enroll *e);
+void enroll_free(struct enroll *e);
+/* enroll_check looks whether something is due: files, clock or time changed;
+ * enroll_changed: settings did. */
+void enroll_check(struct app *a);
+void enroll_changed(struct app *a);
+/* enroll_ask asks for a certificate if one is due, or in any case (`now`), and
+ * replies to `r` at the end; enroll_cacerts fetches the CA's certificates. */
+void enroll_ask(struct enroll *e, struct ctl_req *r, bool now);
+void enroll_cacerts(struct enroll *e, struct ctl_req *r);
+struct jv *enroll_json(const struct enroll *e);
+void enroll_warnings(const struct enroll *e, struct jv *out);
 
 /* ---- snapshot.c, verbs.c ---- */
 struct jv *snapshot_take(const struct app *a);

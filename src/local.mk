@@ -1,6 +1,7 @@
 # src/: the program; the only place where sipcore/ and media/ meet.
 bin_PROGRAMS += %D%/bellbird
-noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
+noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/enroll.h \
+	%D%/ua.h %D%/lab.h
 %C%_bellbird_SOURCES = \
 	%D%/account.c \
 	%D%/app.c \
@@ -12,6 +13,8 @@ noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/ua.h %D%/lab.h
 	%D%/check.c \
 	%D%/device.c \
 	%D%/doctor.c \
+	%D%/enroll.c \
+	%D%/enroll_keep.c \
 	%D%/expiry.c \
 	%D%/guard.c \
 	%D%/lab.c \

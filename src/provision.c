@@ -103,7 +103,7 @@ on_report(const struct prov_report *r, void *arg)
 	struct provision *p = arg;
 	struct jv *f = jv_obj();
 
-	wallclock_heard(p->app, r);
+	wallclock_heard(p->app, r->verdict.peer_verified, r->date, r->server);
 	jv_free(p->report);
 	p->report = prov_report_json(r);
 	if (r->err != 0)

@@ -201,6 +201,7 @@ snapshot_take(const struct app *a)
 	jv_set(o, "tls", verdicts_json(a));
 	jv_set(o, "prov", provision_json(a->provision));
 	jv_set(o, "certs", certs_json(a));
+	jv_set(o, "enroll", enroll_json(a->enroll));
 	jv_set(o, "audio", audio_json(a));
 	jv_set(o, "clock", clock_json(a));
 	jv_set(o, "loop", loop_json(a));
@@ -211,6 +212,7 @@ snapshot_take(const struct app *a)
 	settings_warnings(a, arr);
 	expiry_warnings(a, arr);
 	trust_warnings(a, arr);
+	enroll_warnings(a->enroll, arr);
 	if (a->conf_refused)
 		jv_add(arr,
 		    jv_str("the settings file is refused (the log says "

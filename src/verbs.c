@@ -380,6 +380,17 @@ on_expiry(struct ctl_req *r, const struct jv *args, void *arg)
 }
 
 static void
+on_enroll(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+
+	if (jv_get_bool(args, "cacerts", false))
+		enroll_cacerts(a->enroll, r);
+	else
+		enroll_ask(a->enroll, r, jv_get_bool(args, "now", false));
+}
+
+static void
 on_prov_run(struct ctl_req *r, const struct jv *args, void *arg)
 {
 	struct app *a = arg;
@@ -453,6 +464,7 @@ const struct ctl_cmd verbs_table[] = {
 	{ "config export", on_export },
 	{ "tls last", on_tls_last },
 	{ "tls keylog", on_keylog },
+	{ "cert enroll", on_enroll },
 	{ "cert expiry", on_expiry },
 	{ "prov run", on_prov_run },
 	{ "prov status", on_prov_status },

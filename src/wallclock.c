@@ -156,6 +156,7 @@ wallclock_check(struct app *a)
 		log_info(LOGC_APP, 0,
 		    "the clock is good: live connections are judged by it");
 		tls_env_rejudge(a->tls);
+		enroll_check(a);
 	}
 	if (w->good)
 		timer_stop(&w->ask);
@@ -183,6 +184,7 @@ on_jump(int fd, int what, void *arg)
 	wallclock_check(a);
 	save(a);
 	expiry_check(a);
+	enroll_check(a);
 }
 
 void
@@ -308,23 +310,24 @@ wallclock_parse(struct slice text, int64_t *out)
 }
 
 void
-wallclock_heard(struct app *a, const struct prov_report *r)
+wallclock_heard(
+    struct app *a, bool verified, const char *date, const char *server)
 {
 	int64_t s, wall = clock_wall_s();
 
-	if (a->clock == NULL || !r->verdict.peer_verified ||
-	    clock_http_date(r->date, &s) != 0 || s < clock_floor_s())
+	if (a->clock == NULL || !verified || clock_http_date(date, &s) != 0 ||
+	    s < clock_floor_s())
 		return;
 	if (s < wall - AGREE_S || s > wall + AGREE_S) {
 		log_warn(LOGC_APP, 0,
 		    "the clock here differs by %lld s from that of %s: set "
 		    "it (NTP)",
-		    (long long)(s - wall), esc(r->server));
+		    (long long)(s - wall), esc(server));
 		return;
 	}
 	if (!wallclock_is_good(a))
-		log_info(LOGC_APP, 0, "the clock is confirmed by %s",
-		    esc(r->server));
+		log_info(
+		    LOGC_APP, 0, "the clock is confirmed by %s", esc(server));
 	a->clock->confirmed = true;
 	wallclock_check(a);
 	save(a);

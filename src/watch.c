@@ -117,6 +117,7 @@ on_quiet(void *arg)
 
 	add_all(w); /* folders may have come or gone; then, what is in them */
 	trust_reload(w->app);
+	enroll_check(w->app);
 }
 
 /* io_cb. */

@@ -42,6 +42,7 @@ struct prov_est_result {
 	char class[32];  /* "" when done */
 	char text[640];  /* one sentence without its full stop, and what to do
 			  */
+	char date[40];   /* its Date header, "" if none */
 	const struct tls_verdict *verdict; /* NULL: no connection */
 };
 typedef void(prov_est_cb)(const struct prov_est_result *r, void *arg);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bellbird/clock.h"
+#include "bellbird/file.h"
 #include "bellbird/log.h"
 #include "bellbird/str.h"
 #include "internal.h"
@@ -161,6 +162,31 @@ keylog_open(const struct jv *args, int *fd)
 	    jv_get_bool(args, "json", false), CTL_USAGE, why, NULL);
 }
 
+/* `cert enroll --cacerts`: the certificates go into the file. */
+static int
+cacerts_save(bool json, const struct jv *args, const struct jv *result)
+{
+	const char *path = jv_get_str(args, "out");
+	const char *pem = jv_get_str(result, "pem");
+	char why[PATH_MAX + 100];
+	struct jv *o;
+	int err =
+	    pem == NULL ? E_PARSE : file_write(path, pem, strlen(pem), 0644);
+
+	if (err != 0) {
+		(void)snprintf(
+		    why, sizeof(why), "%s: %s", esc(path), err_str(err));
+		return ctl_error(json, CTL_FAIL, why, NULL);
+	}
+	o = jv_obj();
+	jv_set_str(o, "server", jv_get_str(result, "server"));
+	jv_set_str(o, "file", path);
+	jv_set(o, "certificates", jv_copy(jv_get(result, "certificates")));
+	ctl_print(json, "cert enroll", o);
+	jv_free(o);
+	return CTL_OK;
+}
+
 int
 ctl_remote(
     const struct ctl_verb *v, struct ctl_client *c, const struct jv *args)
@@ -170,8 +196,16 @@ ctl_remote(
 	struct jv *out = jv_obj(), *reply = NULL;
 	int code, err = 0, fd = -1;
 
-	if (strcmp(v->name, "prov run") == 0)
+	if (strcmp(v->name, "prov run") == 0 ||
+	    strcmp(v->name, "cert enroll") == 0)
 		deadline = CTL_FOREVER; /* a server may be slow; it ends */
+	if (strcmp(v->name, "cert enroll") == 0 &&
+	    jv_get_bool(args, "cacerts", false) !=
+		(jv_get_str(args, "out") != NULL)) {
+		jv_free(out);
+		return ctl_error(json, CTL_USAGE,
+		    "--cacerts and --out FILE belong together", NULL);
+	}
 	code = remote_args(v, args, out);
 	if (code == CTL_OK && strcmp(v->name, "tls keylog") == 0)
 		code = keylog_open(args, &fd);
@@ -183,6 +217,9 @@ ctl_remote(
 		close(fd);
 	if (err != 0)
 		code = ctl_lost(json, err);
+	else if (code == CTL_OK && jv_get_bool(reply, "ok", false) &&
+	    jv_get_bool(args, "cacerts", false))
+		code = cacerts_save(json, args, jv_get(reply, "result"));
 	else if (code == CTL_OK && jv_get_bool(reply, "ok", false))
 		ctl_print(json, v->name, jv_get(reply, "result"));
 	else if (code == CTL_OK)

@@ -102,6 +102,13 @@ static const struct ctl_opt opts_verify[] = {
 	{ "at", "TIME", "judge as if it were then: 2026-11-24T13:37:54Z" },
 	{ NULL, NULL, NULL },
 };
+static const struct ctl_opt opts_enroll[] = {
+	{ "now", NULL, "ask although nothing is due, or it is pending" },
+	{ "cacerts", NULL,
+	    "fetch the CA's own certificates instead, to be looked at" },
+	{ "out", "FILE", "with --cacerts: they go there (PEM)" },
+	{ NULL, NULL, NULL },
+};
 static const struct ctl_opt opts_lab[] = {
 	{ "break", "WHAT",
 	    "let one thing be wrong, to see what is said of it" },
@@ -156,6 +163,8 @@ static const struct ctl_verb verbs[] = {
 	    "what to install on servers so that they accept our certificate" },
 	{ "cert mint", CTL_LOCAL, "", opts_mint,
 	    "issue a certificate with its key" },
+	{ "cert enroll", CTL_REMOTE, "", opts_enroll,
+	    "have the owner's certificate issued or renewed by EST" },
 	{ "cert expiry", CTL_REMOTE, "", NULL,
 	    "when the certificates of this device, its anchors and its peers "
 	    "end" },

@@ -29,7 +29,7 @@ function say(s) {
 		print FILENAME ":" FNR ":" s
 }
 BEGIN {
-	takes = "(^|[^a-z_])(report_fail|call_fail|tls_explain|tls_finding|weak)\\([^\"]*$|" \
+	takes = "(^|[^a-z_])(report_fail|call_fail|est_fail|tls_explain|tls_finding|weak)\\([^\"]*$|" \
 	    "(^|[^a-z_])class (=[^=]|!= NULL \\? class)|\\([^()]*\"class\",[^()]*$"
 	token = "\"([^\"\\\\]|\\\\.)*\"|\047([^\047\\\\]|\\\\.)\047|/[*]|[;{}]"
 }
@@ -112,7 +112,7 @@ for f in $doc docs/TLS.md docs/COMPATIBILITY.md; do
 	}
 	FILENAME ~ /code$/ { split($0, p, ":"); key[p[3]] = 1; next }
 	{
-		while (match($0, /(^|[^A-Za-z0-9._\/@:-])(sip|prov|web|clock|media|device)\.[a-z0-9._]*[a-z0-9_*]/)) {
+		while (match($0, /(^|[^A-Za-z0-9._\/@:-])(sip|prov|est|web|clock|media|device)\.[a-z0-9._]*[a-z0-9_*]/)) {
 			k = substr($0, RSTART, RLENGTH)
 			sub(/^[^a-z]/, "", k)
 			$0 = substr($0, RSTART + RLENGTH)
