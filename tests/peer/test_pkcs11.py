@@ -4,8 +4,11 @@ import glob
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import time
+from concurrent import futures
 
 import bb
 import peers
@@ -46,6 +49,12 @@ class Token:
         if p.returncode != 0:
             raise bb.Failure("softhsm2-util: " + p.stderr)
 
+    def serial(self):
+        p = subprocess.run(["softhsm2-util", "--show-slots"], text=True,
+                           capture_output=True,
+                           env=dict(os.environ, SOFTHSM2_CONF=self.conf))
+        return re.search(r"Serial number:\s*(\w+)", p.stdout).group(1)
+
     def put(self, cert, label="device", number="01"):
         pem = os.path.join(self.dir, "import.p8")
         subprocess.run(["openssl", "pkcs8", "-topk8", "-nocrypt", "-in",
@@ -83,6 +92,7 @@ def identity(e, cert, token, uri=None, pin=PIN):
              (uri or "pkcs11:token=bb%%20test;object=device;id=%%01"
               "?pin-source=file:%s" % where) + "\n", 0o600)
     e.settings["tls.pkcs11.server"] = "unix:path=" + token.socket
+    e.seen = set()
 
 
 def slot(e):
@@ -158,7 +168,6 @@ def fetch(e, full=True):
     """A run of provisioning; its verdict.  `full`: no session is resumed."""
     if full:
         e.verb("reload")
-    seen = {v.get("id") for v in e.status().get("tls") or []}
     e.verb("prov", "run", timeout=40)
     s = e.status()
     v = (s.get("prov") or {}).get("report", {}).get("verdict") or {}
@@ -166,7 +175,8 @@ def fetch(e, full=True):
     v["full"] = v.get("ok") and any(
         x.get("ok") and not x.get("resumed")
         and (x.get("client_cert") or {}).get("slot") == "factory"
-        for x in s.get("tls") or [] if x.get("id") not in seen)
+        for x in s.get("tls") or [] if x.get("id") not in e.seen)
+    e.seen |= {x.get("id") for x in s.get("tls") or []}
     return v
 
 
@@ -304,3 +314,51 @@ def what_is_wrong_is_said(t):
              and "softhsm" not in maps, "nothing of it is mapped")
         no_pin_shown(t, e)
         t.ok(e.stop() == 0, "a clean end")
+
+
+def shake(t, port, version=None, seconds=15):
+    """A full handshake with our listener; why it failed, or ""."""
+    c = ssl.create_default_context(cafile=t.pki.root.crt)
+    if version:
+        c.minimum_version = c.maximum_version = version
+    try:
+        with socket.create_connection(("127.0.0.1", port), seconds) as s:
+            with c.wrap_socket(s, server_hostname="localhost"):
+                return ""
+    except OSError as e:
+        return str(e)
+
+
+@bb.test(60)
+def serves_with_a_key_in_a_token(t):
+    """A listener for SIP: we are the server, and the token signs for it."""
+    rsa = t.pki.leaf("rsa-server", "localhost", t.pki.inter, ["DNS:localhost"],
+                     key="RSA-2048")
+    for name, cert in (("ec", t.pki.server), ("rsa", rsa)):
+        token = Token(t, cert, name="token-" + name)
+        e = t.endpoint(name, settings={
+            "sip.listen.tls": "127.0.0.1:%d" % bb.free_port(),
+            "tls.pkcs11.server": "unix:path=" + token.socket})
+        pin = bb.write(os.path.join(e.dir, "pin"), PIN, 0o600)
+        bb.write(os.path.join(e.state, "certs", "server.pem"),
+                 bb.read(cert.chain) + "pkcs11:serial=%s;id=%%01"
+                 "?pin-source=%s\n" % (token.serial(), pin), 0o600)
+        e.start()
+        port = e.port("tls")
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            why = shake(t, port, version)
+            t.ok(why == "", "%s: %s" % (name, version.name), why)
+        with futures.ThreadPoolExecutor(8) as pool:
+            why = list(pool.map(lambda _: shake(t, port), range(8)))
+        t.ok(why == [""] * 8, "eight at once", why)
+        # Clients that give up while the token makes up its mind.
+        token.signal(signal.SIGSTOP)
+        with futures.ThreadPoolExecutor(8) as pool:
+            why = list(pool.map(lambda _: shake(t, port, seconds=0.4),
+                                range(8)))
+        t.ok(all("timed out" in w for w in why), "no answer meanwhile", why)
+        not_held_up(t, e)
+        token.signal(signal.SIGCONT)
+        why = shake(t, port)
+        t.ok(why == "", "and then again", why)
+        t.ok(e.proc.stop(8) == 0, "a clean end")

@@ -471,6 +471,94 @@ loading_survives_every_failed_allocation(void **state)
 	log_set_sink(NULL, NULL);
 }
 
+#define URI "pkcs11:token=t;object=o?pin-source=/p"
+
+static void
+a_uri_takes_the_place_of_a_key(void **state)
+{
+	static const struct {
+		const char *files[4];
+		const char *word; /* of the refusal; NULL: loaded */
+	} v[] = {
+		{ { "ec.crt", "uri" }, NULL },
+		{ { "uri", "chain.crt" }, NULL },
+		{ { "ec.crt", "pin-in-uri" }, "has the PIN in it" },
+		{ { "ec.crt", "bad-uri" }, "says twice 'token'" },
+		{ { "uri" }, "no certificate" },
+	};
+	struct tls_slot s;
+	char why[200], path[128];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "%s", at("token.pem"));
+	put_text("uri", "\n \t" URI " \r\n");
+	put_text("pin-in-uri", "pkcs11:token=t?pin-value=4711\n");
+	put_text("bad-uri", "pkcs11:token=t;token=u\n");
+	memset(&s, 0, sizeof(s));
+	for (size_t i = 0; i < LEN(v); i++) {
+		bool good = v[i].word == NULL;
+
+		assert_int_equal(
+		    parse(&s, v[i].files, why), good ? 0 : E_TLS_KEY);
+		if (!good && strstr(why, v[i].word) == NULL)
+			fail_msg("row %zu: %s", i, why);
+		assert_null(strstr(why, "4711"));
+		assert_null(s.key);
+		assert_string_equal(s.uri, URI);
+		assert_true(s.num > 0);
+	}
+	/* The key itself is there too: it is used. */
+	assert_int_equal(
+	    parse(&s, (const char *const[]){ "uri", "ec.pem", NULL }, why), 0);
+	assert_non_null(s.key);
+	assert_null(s.uri);
+	tls_slot_clear(&s);
+	JOIN("token.pem", "ec.crt", "uri");
+	log_set_sink(on_line, NULL);
+	assert_true(oom_each(load_once, path) >= 1);
+	log_set_sink(NULL, NULL);
+}
+
+#ifdef HAVE_PKCS11
+/* What is wrong with a token shows in its slot; one that nobody asks is shown,
+ * and not used. */
+static void
+a_token_that_cannot_be_asked_is_told_of(void **state)
+{
+	struct tls_env_conf c = { .builtin_file = "" };
+	struct tls_env *e;
+	struct loop *l;
+
+	(void)state;
+	folder("tok");
+	JOIN("tok/device.crt", "ec.crt");
+	put_text("tok/device.key", URI "\n");
+	c.identity_dir = at("tok");
+	log_set_sink(on_line, NULL);
+	assert_int_equal(loop_new(&l), 0);
+	assert_int_equal(tls_env_new(&e, l, &c), 0);
+	assert_true(tls_env_has_identity(e, TLS_ID_FACTORY));
+	assert_string_equal(tls_env_identity_token(e, TLS_ID_FACTORY), URI);
+	assert_string_equal(tls_env_identity_error(e, TLS_ID_FACTORY), "");
+	tls_env_free(e);
+
+	c.pkcs11_module = "/nowhere/p11-kit-client.so";
+	c.pkcs11_server = "unix:path=/nowhere";
+	assert_int_equal(tls_env_new(&e, l, &c), 0);
+	assert_int_equal(loop_run(l), 0);
+	assert_false(tls_env_has_identity(e, TLS_ID_FACTORY));
+	assert_string_equal(tls_env_identity_token(e, TLS_ID_FACTORY), "");
+	assert_non_null(
+	    strstr(tls_env_identity_error(e, TLS_ID_FACTORY), "[key.token]"));
+	assert_non_null(strstr(last_line, "key in token cannot be used"));
+	/* A reload asks again; to free it all meanwhile is safe. */
+	tls_env_reload(e);
+	tls_env_free(e);
+	loop_free(l);
+	log_set_sink(NULL, NULL);
+}
+#endif
+
 int
 main(void)
 {
@@ -484,6 +572,10 @@ main(void)
 		cmocka_unit_test(a_bad_upload_leaves_the_identity_in_use),
 		cmocka_unit_test(what_servers_need_is_kept_beside_what_is_sent),
 		cmocka_unit_test(loading_survives_every_failed_allocation),
+		cmocka_unit_test(a_uri_takes_the_place_of_a_key),
+#ifdef HAVE_PKCS11
+		cmocka_unit_test(a_token_that_cannot_be_asked_is_told_of),
+#endif
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
