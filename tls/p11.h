@@ -118,7 +118,9 @@ struct tls_slot;
  */
 MUST_CHECK int tls_p11_bind(
     struct tls_env *e, struct tls_slot *s, char *why, size_t why_size);
-/* tls_p11_put gives a key back; NULL is allowed. */
+/* tls_p11_hold takes a reference and returns the key; tls_p11_put gives one
+ * back.  NULL is allowed. */
+struct p11_key *tls_p11_hold(struct p11_key *k);
 void tls_p11_put(struct p11_key *k);
 /* tls_p11_show has `c` show the slot's chain and sign with its key. */
 MUST_CHECK int tls_p11_show(struct tls_conn *c, const struct tls_slot *s);

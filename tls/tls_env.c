@@ -168,19 +168,10 @@ tokens_bind(struct tls_env *e)
 	return 0;
 }
 
-/* Reads everything again; only lack of memory is an error here. */
+/* Reads the files of the slots. */
 static int
-env_load(struct tls_env *e)
+slots_load(struct tls_env *e)
 {
-	static const char *const names[SET_MAX] = { "builtin", "trusted",
-		"siptrusted" };
-	int err;
-
-	e->generation++;
-	for (int i = 0; i < SET_MAX; i++) {
-		if ((err = trust_load(e, i, names[i])) != 0)
-			return err;
-	}
 	if (e->identity_dir != NULL && factory_load(e) == ENOMEM)
 		return ENOMEM;
 	if (e->sip_owner_file != NULL &&
@@ -191,7 +182,31 @@ env_load(struct tls_env *e)
 	    tls_slot_load(&e->slots[TLS_ID_SERVER], e->server_file, NULL) ==
 		ENOMEM)
 		return ENOMEM;
-	return tokens_bind(e);
+	return 0;
+}
+
+/* Reads everything again; only lack of memory is an error here. */
+static int
+env_load(struct tls_env *e)
+{
+	static const char *const names[SET_MAX] = { "builtin", "trusted",
+		"siptrusted" };
+	struct p11_key *held[TLS_ID_MAX];
+	int err;
+
+	e->generation++;
+	for (int i = 0; i < SET_MAX; i++) {
+		if ((err = trust_load(e, i, names[i])) != 0)
+			return err;
+	}
+	/* A slot that is read again keeps its session with the token. */
+	for (int i = 0; i < TLS_ID_MAX; i++)
+		held[i] = tls_p11_hold(e->slots[i].token);
+	if ((err = slots_load(e)) == 0)
+		err = tokens_bind(e);
+	for (int i = 0; i < TLS_ID_MAX; i++)
+		tls_p11_put(held[i]);
+	return err;
 }
 
 int

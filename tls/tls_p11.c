@@ -246,6 +246,14 @@ on_closed(int err, void *arg)
 	key_free(arg);
 }
 
+struct p11_key *
+tls_p11_hold(struct p11_key *k)
+{
+	if (k != NULL)
+		k->refs++;
+	return k;
+}
+
 void
 tls_p11_put(struct p11_key *k)
 {

@@ -682,10 +682,12 @@ token_open(struct p11_token *t, struct p11_fault *f)
 	return err;
 }
 
-int
-tls_p11_token_sign(struct p11_token *t, struct p11_sign *s, struct p11_fault *f)
+/* Opens and signs; what went away on the way is closed.  `*again`: with a new
+ * connection to the server it may go better. */
+static int
+token_try(
+    struct p11_token *t, struct p11_sign *s, bool *again, struct p11_fault *f)
 {
-	bool was_open = t->open && t->m->ready && t->epoch == t->m->epoch;
 	bool gone = false;
 	int err;
 
@@ -694,23 +696,23 @@ tls_p11_token_sign(struct p11_token *t, struct p11_sign *s, struct p11_fault *f)
 	err = token_open(t, f);
 	if (err == 0 && s != NULL)
 		err = key_sign(t, s, &gone, f);
-	if (err == 0)
-		return 0;
-	/* A server that was restarted is noticed only when it is asked; and
-	 * one that was absent is asked for by a new connection. */
-	if (gone || (!t->open && !f->lasting)) {
+	*again = err != 0 && !f->lasting && (gone || !t->open);
+	if (*again) {
 		tls_p11_token_close(t);
 		mod_stop(t->m);
 	}
-	if (!gone || !was_open)
-		return err;
-	memset(f, 0, sizeof(*f));
-	f->class = "";
-	if ((err = token_open(t, f)) == 0)
-		err = key_sign(t, s, &gone, f);
-	if (err != 0 && !f->lasting) {
-		tls_p11_token_close(t);
-		mod_stop(t->m);
-	}
+	return err;
+}
+
+int
+tls_p11_token_sign(struct p11_token *t, struct p11_sign *s, struct p11_fault *f)
+{
+	/* A server that was restarted is noticed only when it is asked. */
+	bool was_ready = t->m->ready, again;
+	int err;
+
+	err = token_try(t, s, &again, f);
+	if (again && was_ready)
+		err = token_try(t, s, &again, f);
 	return err;
 }

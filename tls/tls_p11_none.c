@@ -20,6 +20,12 @@ tls_p11_bind(struct tls_env *e, struct tls_slot *s, char *why, size_t why_size)
 	return E_TLS_KEY;
 }
 
+struct p11_key *
+tls_p11_hold(struct p11_key *k)
+{
+	return k;
+}
+
 void
 tls_p11_put(struct p11_key *k)
 {

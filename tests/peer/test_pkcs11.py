@@ -171,12 +171,14 @@ def fetch(e, full=True):
     e.verb("prov", "run", timeout=40)
     s = e.status()
     v = (s.get("prov") or {}).get("report", {}).get("verdict") or {}
-    # The first of its connections; those for more files resume its session.
-    v["full"] = v.get("ok") and any(
-        x.get("ok") and not x.get("resumed")
+    new = [x for x in s.get("tls") or [] if x.get("id") not in e.seen]
+    e.seen |= {x.get("id") for x in new}
+    # The first of its connections; those for more files resume its session,
+    # and one that failed may have been tried again.
+    v["full"] = v.get("ok") and not any(x.get("class") for x in new) and any(
+        not x.get("resumed")
         and (x.get("client_cert") or {}).get("slot") == "factory"
-        for x in s.get("tls") or [] if x.get("id") not in e.seen)
-    e.seen |= {x.get("id") for x in s.get("tls") or []}
+        for x in new)
     return v
 
 
