@@ -34,6 +34,12 @@ certs_usage(const struct jv *args, const char *what)
 	return ctl_error(want_json(args), CTL_USAGE, what, NULL);
 }
 
+int
+certs_refuse(const struct jv *args, const char *why)
+{
+	return ctl_error(want_json(args), CTL_TLS, why, NULL);
+}
+
 bool
 certs_free_to_write(const struct jv *args, const char *path)
 {

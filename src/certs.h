@@ -12,6 +12,12 @@ enum { CERTS_FILE_MAX = 256 * 1024 };
  * returns CTL_FAIL; certs_usage does it for a wrong command line. */
 int certs_fail(const struct jv *args, const char *path, const char *what);
 int certs_usage(const struct jv *args, const char *what);
+/* certs_refuse prints why a certificate or key is not taken: CTL_TLS. */
+int certs_refuse(const struct jv *args, const char *why);
+/* certs_factory_check: may a certificate of this CN be that of the device
+ * `mac` ("": not known)?  E_TLS_CERT with a sentence. */
+MUST_CHECK int certs_factory_check(
+    const char *cn, const char *mac, char *why, size_t size);
 /* certs_free_to_write: nothing is there, or --force was given; else prints that
  * `path` would be lost. */
 bool certs_free_to_write(const struct jv *args, const char *path);

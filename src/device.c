@@ -73,6 +73,16 @@ interface_mac(char mac[static MAC_SIZE])
 }
 
 void
+device_own_mac(const struct prov_store *s, char mac[static MAC_SIZE])
+{
+	const char *set = prov_get(s, "device.mac");
+
+	if ((set[0] == '\0' || str_mac_norm(slice_of(set), mac) != 0) &&
+	    interface_mac(mac) != 0)
+		mac[0] = '\0';
+}
+
+void
 device_find(const struct prov_store *s, const struct tls_env *e,
     char model[static MODEL_SIZE], char mac[static MAC_SIZE])
 {

@@ -13,5 +13,8 @@
  */
 void device_find(const struct prov_store *s, const struct tls_env *e,
     char model[static MODEL_SIZE], char mac[static MAC_SIZE]);
+/* device_own_mac is what is known without the certificate: device.mac, else
+ * the interface; "" if neither is there. */
+void device_own_mac(const struct prov_store *s, char mac[static MAC_SIZE]);
 
 #endif

@@ -275,6 +275,7 @@ int doctor_run(const struct jv *args);
 int certs_ca_init(const struct jv *args);   /* certs_mint.c */
 int certs_csr(const struct jv *args);       /* certs_csr.c */
 int certs_export_ca(const struct jv *args); /* certs_export.c */
+int certs_import(const struct jv *args);    /* certs_import.c */
 int certs_mint(const struct jv *args);      /* certs_mint.c */
 int certs_show(const struct jv *args);
 int certs_verify(const struct jv *args); /* certs_verify.c */

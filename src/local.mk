@@ -8,6 +8,7 @@ noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/enroll.h \
 	%D%/certs.c \
 	%D%/certs_csr.c \
 	%D%/certs_export.c \
+	%D%/certs_import.c \
 	%D%/certs_mint.c \
 	%D%/certs_verify.c \
 	%D%/check.c \

@@ -13,6 +13,7 @@ main(int argc, char **argv)
 		{ "cert ca-init", certs_ca_init },
 		{ "cert csr", certs_csr },
 		{ "cert export-ca", certs_export_ca },
+		{ "cert import", certs_import },
 		{ "cert mint", certs_mint },
 		{ "cert show", certs_show },
 		{ "cert verify", certs_verify },

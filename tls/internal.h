@@ -141,6 +141,9 @@ void tls_slot_clear(struct tls_slot *s);
 /* tls_slot_parse reads certificate, chain and key in any order. */
 MUST_CHECK int tls_slot_parse(
     struct tls_slot *s, const void *pem, size_t n, char *why, size_t why_size);
+/* tls_slot_parse_p12 reads a PKCS #12 file (RFC 7292), opened by `password`. */
+MUST_CHECK int tls_slot_parse_p12(struct tls_slot *s, const void *der, size_t n,
+    const char *password, char *why, size_t why_size);
 /* tls_key_parse reads a private key that one may show to servers: EC P-256 or
  * better, RSA of 2048 bits or more.  E_TLS_KEY with a sentence, or ENOMEM. */
 MUST_CHECK int tls_key_parse(
@@ -148,6 +151,16 @@ MUST_CHECK int tls_key_parse(
 /* tls_slot_load reads one PEM file, or two; ENOENT if there is none. */
 MUST_CHECK int tls_slot_load(
     struct tls_slot *s, const char *path, const char *key_path);
+
+/*
+ * tls_slot_load_forms reads the first of NAME.pem, NAME.p12 with its password
+ * in NAME.pass, NAME.crt with NAME.key that is there; `pem` is the path of the
+ * first.  ENOENT if none is.
+ */
+MUST_CHECK int tls_slot_load_forms(struct tls_slot *s, const char *pem);
+enum { TLS_PASSWORD_MAX = 1024 };
+/* tls_password_len: how much of a password file is the password. */
+size_t tls_password_len(const char *s);
 
 /* ---- tls_env.c ---- */
 

@@ -16,6 +16,7 @@ noinst_HEADERS += include/bellbird/tls_cert.h include/bellbird/tls_conn.h \
 	%D%/tls_explain.c \
 	%D%/tls_hash.c \
 	%D%/tls_hs.c \
+	%D%/tls_import.c \
 	%D%/tls_index.c \
 	%D%/tls_issuers.c \
 	%D%/tls_key.c \

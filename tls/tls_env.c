@@ -125,21 +125,27 @@ trust_load(struct tls_env *e, int which, const char *name)
 	return 0;
 }
 
-/* Loads the device certificate: one file, or two. */
+/* Loads the device certificate, in whichever form. */
 static int
 factory_load(struct tls_env *e)
 {
-	char pem[4096], crt[4096], key[4096];
-	int err;
+	char pem[4096];
 
-	if (path_join(pem, sizeof(pem), e->identity_dir, "device.pem") != 0 ||
-	    path_join(crt, sizeof(crt), e->identity_dir, "device.crt") != 0 ||
-	    path_join(key, sizeof(key), e->identity_dir, "device.key") != 0)
+	if (path_join(pem, sizeof(pem), e->identity_dir, "device.pem") != 0)
 		return E_LIMIT;
-	if (access(pem, F_OK) == 0 || access(crt, F_OK) != 0)
-		return tls_slot_load(&e->slots[TLS_ID_FACTORY], pem, NULL);
-	err = tls_slot_load(&e->slots[TLS_ID_FACTORY], crt, key);
-	return err;
+	return tls_slot_load_forms(&e->slots[TLS_ID_FACTORY], pem);
+}
+
+/* The owner's: the forms of a device's, if its name is one of ours. */
+static int
+owner_load(struct tls_env *e)
+{
+	struct tls_slot *s = &e->slots[TLS_ID_SIP_OWNER];
+	size_t n = strlen(e->sip_owner_file);
+
+	if (n > 4 && strcmp(e->sip_owner_file + n - 4, ".pem") == 0)
+		return tls_slot_load_forms(s, e->sip_owner_file);
+	return tls_slot_load(s, e->sip_owner_file, NULL);
 }
 
 /* Gives the slots whose keys are in tokens these keys. */
@@ -174,9 +180,7 @@ slots_load(struct tls_env *e)
 {
 	if (e->identity_dir != NULL && factory_load(e) == ENOMEM)
 		return ENOMEM;
-	if (e->sip_owner_file != NULL &&
-	    tls_slot_load(
-		&e->slots[TLS_ID_SIP_OWNER], e->sip_owner_file, NULL) == ENOMEM)
+	if (e->sip_owner_file != NULL && owner_load(e) == ENOMEM)
 		return ENOMEM;
 	if (e->server_file != NULL && access(e->server_file, F_OK) == 0 &&
 	    tls_slot_load(&e->slots[TLS_ID_SERVER], e->server_file, NULL) ==

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: ISC */
 /* Identities: certificate, chain and key from files, in any order.
  * What does not belong together is refused with a sentence. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <openssl/bytestring.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/mem.h>
+#include <openssl/pkcs8.h>
 #include <openssl/x509.h>
 
 #include "bellbird/file.h"
@@ -200,30 +204,34 @@ parts_judge(const struct parts *p, X509 *leaf, bool in_token)
 	return NULL;
 }
 
-int
-tls_slot_parse(
-    struct tls_slot *s, const void *pem, size_t n, char *why, size_t why_size)
+/* Frees what was found. */
+static void
+parts_clear(struct parts *p)
 {
-	struct parts p = { .num = 0 };
+	for (size_t i = 0; i < p->num; i++)
+		X509_free(p->certs[i]);
+	EVP_PKEY_free(p->key);
+	memset(p, 0, sizeof(*p));
+}
+
+/* Puts what was found in order and into the slot; takes the parts and `uri`,
+ * that of a key in a token, or NULL. */
+static int
+parts_take(
+    struct tls_slot *s, struct parts *p, char *uri, char *why, size_t why_size)
+{
 	struct tls_slot fresh;
 	const char *wrong;
 	X509 *leaf = NULL;
-	int err;
+	int err = 0;
 
 	memset(&fresh, 0, sizeof(fresh));
-	if ((err = tls_pem_each(pem, n, on_part, &p)) != 0)
-		goto out;
-	if (p.key != NULL)
-		leaf = leaf_of(&p);
-	else if (!p.encrypted &&
-	    (err = uri_find(&fresh.uri, pem, n, why, why_size)) == 0)
-		leaf = p.num > 0 ? p.certs[0] : NULL;
-	if (err == E_PARSE)
-		err = E_TLS_KEY;
-	if (err != 0 && err != ENOENT)
-		goto out;
-	err = 0;
-	if ((wrong = parts_judge(&p, leaf, fresh.uri != NULL)) != NULL) {
+	fresh.uri = uri;
+	if (p->key != NULL)
+		leaf = leaf_of(p);
+	else if (uri != NULL && p->num > 0)
+		leaf = p->certs[0];
+	if ((wrong = parts_judge(p, leaf, uri != NULL)) != NULL) {
 		ignore_err(str_copy(why, why_size, wrong), "a hint");
 		err = E_TLS_KEY;
 		goto out;
@@ -231,24 +239,108 @@ tls_slot_parse(
 	tls_x509_brief(leaf, &fresh.brief);
 	if (tls_x509_cn(leaf, fresh.cn, sizeof(fresh.cn)) != 0)
 		fresh.cn[0] = '\0';
-	if ((err = chain_take(&fresh, &p, leaf)) != 0)
+	if ((err = chain_take(&fresh, p, leaf)) != 0)
 		goto out;
-	fresh.key = p.key;
-	p.key = NULL;
+	fresh.key = p->key;
+	p->key = NULL;
 	tls_slot_clear(s);
 	*s = fresh;
 	memset(&fresh, 0, sizeof(fresh));
 out:
+	parts_clear(p);
+	tls_slot_clear(&fresh);
+	return err;
+}
+
+/* The sentence for an error that has none yet. */
+static void
+say_error(int err, char *why, size_t why_size)
+{
 	if (err == E_LIMIT)
 		ignore_err(str_copy(why, why_size,
 			       "there are too many certificates in it"),
 		    "a hint");
 	else if (err == ENOMEM)
 		ignore_err(str_copy(why, why_size, err_str(err)), "a hint");
-	for (size_t i = 0; i < p.num; i++)
-		X509_free(p.certs[i]);
-	EVP_PKEY_free(p.key);
-	tls_slot_clear(&fresh);
+}
+
+int
+tls_slot_parse(
+    struct tls_slot *s, const void *pem, size_t n, char *why, size_t why_size)
+{
+	struct parts p = { .num = 0 };
+	char *uri = NULL;
+	int err;
+
+	if ((err = tls_pem_each(pem, n, on_part, &p)) == 0 && p.key == NULL &&
+	    !p.encrypted) {
+		err = uri_find(&uri, pem, n, why, why_size);
+		err = err == ENOENT ? 0 : err == E_PARSE ? E_TLS_KEY : err;
+	}
+	if (err == 0)
+		err = parts_take(s, &p, uri, why, why_size);
+	say_error(err, why, why_size);
+	parts_clear(&p);
+	return err;
+}
+
+/* Why a PKCS #12 file could not be opened, of the library's errors. */
+static int
+p12_error(char *why, size_t why_size)
+{
+	uint32_t e = ERR_peek_last_error();
+	const char *text =
+	    "it is no PKCS #12 file, or a damaged one [key.unreadable]";
+	int err = E_TLS_KEY, reason = ERR_GET_REASON(e);
+
+	for (uint32_t one; (one = ERR_get_error()) != 0;)
+		if (ERR_GET_REASON(one) == ERR_R_MALLOC_FAILURE)
+			err = ENOMEM;
+	if (ERR_GET_LIB(e) == ERR_LIB_PKCS8 &&
+	    (reason == PKCS8_R_INCORRECT_PASSWORD ||
+		reason == PKCS8_R_DECODE_ERROR))
+		text = "the password does not open it [key.encrypted]";
+	else if (ERR_GET_LIB(e) == ERR_LIB_PKCS8 &&
+	    (reason == PKCS8_R_UNKNOWN_ALGORITHM ||
+		reason == PKCS8_R_UNKNOWN_CIPHER ||
+		reason == PKCS8_R_UNSUPPORTED_CIPHER ||
+		reason == PKCS8_R_UNSUPPORTED_PRF ||
+		reason == PKCS8_R_UNKNOWN_HASH))
+		text = "it is encrypted in a way that is not supported: make "
+		       "it again with AES-256 (openssl pkcs12 -export) "
+		       "[key.unreadable]";
+	ignore_err(str_copy(why, why_size, err == ENOMEM ? err_str(err) : text),
+	    "a hint");
+	return err;
+}
+
+int
+tls_slot_parse_p12(struct tls_slot *s, const void *der, size_t n,
+    const char *password, char *why, size_t why_size)
+{
+	STACK_OF(X509) *sk = sk_X509_new_null();
+	struct parts p = { .num = 0 };
+	int err = 0;
+	CBS in;
+
+	CBS_init(&in, der, n);
+	ERR_clear_error();
+	if (sk == NULL)
+		err = ENOMEM;
+	else if (!PKCS12_get_key_and_certs(&p.key, sk, &in, password))
+		err = p12_error(why, why_size);
+	while (err == 0 && sk_X509_num(sk) > 0) {
+		if (p.num == PARTS_CERTS_MAX)
+			err = E_LIMIT;
+		else
+			p.certs[p.num++] = sk_X509_shift(sk);
+	}
+	if (err == 0)
+		err = parts_take(s, &p, NULL, why, why_size);
+	say_error(err, why, why_size);
+	sk_X509_pop_free(sk, X509_free);
+	parts_clear(&p);
+	tls_err_drop();
 	return err;
 }
 
@@ -292,9 +384,7 @@ tls_key_parse(
 		*out = p.key;
 		p.key = NULL;
 	}
-	for (size_t i = 0; i < p.num; i++)
-		X509_free(p.certs[i]);
-	EVP_PKEY_free(p.key);
+	parts_clear(&p);
 	return err;
 }
 
@@ -310,6 +400,17 @@ mode_check(const char *path)
 		    "key file is readable by others file=%s mode=%04o "
 		    "fix=\"chmod 0600\"",
 		    esc(path), (unsigned int)(st.st_mode & 07777));
+}
+
+/* What stays of a load that failed: a sentence and a line; what was loaded
+ * before stays in use. */
+static int
+load_failed(struct tls_slot *s, const char *path, const char *why, int err)
+{
+	snprintf(s->error, sizeof(s->error), "%s: %s", esc(path), why);
+	log_err(LOGC_TLS, 0, "identity not loaded file=%s reason=\"%s\"",
+	    esc(path), why);
+	return err == ENOMEM ? ENOMEM : E_TLS_KEY;
 }
 
 int
@@ -337,13 +438,61 @@ tls_slot_load(struct tls_slot *s, const char *path, const char *key_path)
 		snprintf(why, sizeof(why), "%s [key.unreadable]", err_str(err));
 	}
 	buf_clear(&b);
-	if (err != 0) {
-		/* What was loaded before stays in use. */
-		snprintf(s->error, sizeof(s->error), "%s: %s", esc(path), why);
-		log_err(LOGC_TLS, 0,
-		    "identity not loaded file=%s reason=\"%s\"", esc(path),
-		    why);
-		return err == ENOMEM ? ENOMEM : E_TLS_KEY;
+	return err != 0 ? load_failed(s, path, why, err) : 0;
+}
+
+/* Reads a PKCS #12 file and the one its password is in. */
+static int
+load_p12(struct tls_slot *s, const char *path, const char *pass_path)
+{
+	char why[200] = "";
+	struct buf b, pass;
+	int err;
+
+	buf_init_secret(&b, IDENTITY_FILE_MAX);
+	buf_init_secret(&pass, TLS_PASSWORD_MAX);
+	if ((err = file_read(pass_path, &pass)) != 0) {
+		snprintf(why, sizeof(why),
+		    "its password is not in %.100s (%s) [key.encrypted]",
+		    esc(pass_path), err_str(err));
+	} else if ((err = file_read(path, &b)) != 0) {
+		snprintf(why, sizeof(why), "%s [key.unreadable]", err_str(err));
+	} else {
+		mode_check(path);
+		mode_check(pass_path);
+		buf_cut(&pass, tls_password_len(buf_str(&pass)));
+		err = tls_slot_parse_p12(
+		    s, b.p, b.n, buf_str(&pass), why, sizeof(why));
 	}
-	return 0;
+	buf_clear(&b);
+	buf_clear(&pass);
+	return err != 0 ? load_failed(s, path, why, err) : 0;
+}
+
+size_t
+tls_password_len(const char *s)
+{
+	return strcspn(s, "\r\n"); /* editors end a line */
+}
+
+int
+tls_slot_load_forms(struct tls_slot *s, const char *pem)
+{
+	static const char *const ends[] = { ".p12", ".pass", ".crt", ".key" };
+	size_t n = strlen(pem);
+	char path[4][4096];
+
+	assert(n > 4 && strcmp(pem + n - 4, ".pem") == 0);
+	for (size_t i = 0; i < 4; i++) {
+		int len = snprintf(path[i], sizeof(path[i]), "%.*s%s",
+		    (int)(n - 4), pem, ends[i]);
+
+		if (len < 0 || (size_t)len >= sizeof(path[i]))
+			return E_LIMIT;
+	}
+	if (access(pem, F_OK) != 0 && access(path[0], F_OK) == 0)
+		return load_p12(s, path[0], path[1]);
+	if (access(pem, F_OK) != 0 && access(path[2], F_OK) == 0)
+		return tls_slot_load(s, path[2], path[3]);
+	return tls_slot_load(s, pem, NULL);
 }

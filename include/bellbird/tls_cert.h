@@ -80,6 +80,22 @@ struct tls_csr {
 MUST_CHECK int tls_csr(const struct tls_csr *c, struct buf *csr,
     struct buf *key, char *why, size_t why_size);
 
+/* What somebody wants to install as an identity. */
+struct tls_import {
+	struct slice file;    /* PEM or PKCS #12 */
+	struct slice key;     /* PEM of the key, if it is not in `file` */
+	const char *password; /* of PKCS #12; NULL: none was given */
+};
+/*
+ * tls_import judges it and appends it in the form that slots have: certificate,
+ * chain, root (if it is there) and key, PEM.  E_TLS_KEY with a sentence if it
+ * cannot be read or does not belong together, E_TLS_CERT if it is expired,
+ * ENOMEM, E_LIMIT.  `cn` and `leaf` tell whose it is.
+ */
+MUST_CHECK int tls_import(const struct tls_import *in, struct buf *pem,
+    struct tls_cert_brief *leaf, char cn[static 128], char *why,
+    size_t why_size);
+
 struct tls_env;
 /* Certificates of issuers, as far as files have them. */
 struct tls_issuers {

@@ -82,6 +82,14 @@ static const struct ctl_opt opts_export_ca[] = {
 	{ "der", "FILE.der", "the last one, in DER" },
 	{ NULL, NULL, NULL },
 };
+static const struct ctl_opt opts_import[] = {
+	{ "slot", "SLOT", "factory, sip-owner, server or trusted" },
+	{ "key", "FILE", "the key, if it is not in the same file" },
+	{ "password-file", "FILE", "the password of a PKCS #12 file" },
+	{ "force", NULL,
+	    "replace (factory: at the console only, and trusted)" },
+	{ NULL, NULL, NULL },
+};
 static const struct ctl_opt opts_csr[] = {
 	{ "mac", "MAC", "for the device certificate of this MAC address" },
 	{ "cn", "NAME", "for the owner's certificate: its common name" },
@@ -161,6 +169,8 @@ static const struct ctl_verb verbs[] = {
 	    "make a key and the request for its certificate" },
 	{ "cert export-ca", CTL_LOCAL, "", opts_export_ca,
 	    "what to install on servers so that they accept our certificate" },
+	{ "cert import", CTL_LOCAL, "[FILE...]", opts_import,
+	    "install a certificate with its key, or CAs to trust" },
 	{ "cert mint", CTL_LOCAL, "", opts_mint,
 	    "issue a certificate with its key" },
 	{ "cert enroll", CTL_REMOTE, "", opts_enroll,

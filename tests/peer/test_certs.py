@@ -275,3 +275,148 @@ def what_servers_need_comes_out_of_the_slots(b):
     for words in (["--slot", "server"], ["--slot", "factory", "--ca", "ca"]):
         b.ok(cert(b, "export-ca", *words).code == 2,
              "usage: " + " ".join(words))
+
+
+def state_of(e):
+    """The certificates and keys with their content: to see that none
+    changed."""
+    out = {}
+    for top in (os.path.join(e.state, "certs"), e.identity):
+        for d, _, names in os.walk(top):
+            for n in names:
+                with open(os.path.join(d, n), "rb") as f:
+                    out[os.path.join(d, n)] = f.read()
+    return out
+
+
+@test(60)
+def what_is_imported_is_judged_first(b):
+    """`cert import`: forms, refusals, and the rules of the factory slot."""
+    cert(b, "ca-init", "--dir", "ca", "--tiers", "3")
+    for mac in (bb.MAC, bb.OTHER_MAC):
+        cert(b, "mint", "--ca", "ca", "--mac", mac, "--out", mac + ".pem")
+    d = bb.MAC + ".pem"
+    bb.write(os.path.join(b.dir, "pass"), "open sesame\n", 0o600)
+    bb.write(os.path.join(b.dir, "wrong"), "close sesame\n", 0o600)
+    openssl(b, "pkey", "-in", d, "-out", "d.key")
+    openssl(b, "pkey", "-in", bb.OTHER_MAC + ".pem", "-out", "other.key")
+    openssl(b, "pkey", "-in", d, "-aes256", "-passout", "pass:x", "-out",
+            "enc.key")
+    openssl(b, "x509", "-in", d, "-out", "d.crt")
+    pkcs12 = ["pkcs12", "-export", "-in", d, "-certfile", "ca/root.pem",
+              "-passout", "file:pass"]
+    forms = {"aes": [], "legacy": ["-legacy"],
+             "3des": ["-keypbe", "PBE-SHA1-3DES", "-certpbe",
+                      "PBE-SHA1-3DES"]}
+    for name, more in forms.items():
+        text, code = openssl(b, *pkcs12, *more, "-out", name + ".p12")
+        b.ok(code == 0, "openssl makes " + name, text)
+    e = b.endpoint(conf={"device.mac": bb.MAC})
+    where = ["--state", e.state, "--identity", e.identity, "--conf", e.conf]
+    before = state_of(e)
+    bad = b.pki.leaf("old-device", bb.MAC, b.pki.device_ca, usage="client",
+                     dates=b.pki.EXPIRED)
+    for words, word in (
+            (["d.crt", "--key", "other.key"], "key.mismatch"),
+            (["d.crt", "--key", "enc.key"], "key.encrypted"),
+            (["d.crt"], "key.unreadable"), (["pass"], "--password-file"),
+            (["aes.p12"], "--password-file"),
+            (["aes.p12", "--password-file", "wrong"], "key.encrypted"),
+            (["3des.p12", "--password-file", "wrong"], "key.encrypted"),
+            (["pass", "--password-file", "pass"], "key.unreadable"),
+            ([bad.pem], "cert.expired"),
+            ([bb.OTHER_MAC + ".pem"], "another device"),
+            ([b.pki.server.pem], "no device certificate")):
+        r = cert(b, "import", *words, "--slot", "factory", *where)
+        b.ok(r.code == 7 and word in r.out and state_of(e) == before,
+             "refused, nothing changed: %s" % word, r)
+    dev = os.path.join(e.identity, "device.pem")
+    for words in (["aes.p12", "--password-file", "pass"],
+                  ["3des.p12", "--password-file", "pass"],
+                  ["legacy.p12", "--password-file", "pass"],
+                  ["d.crt", "--key", "d.key"], [d]):
+        if os.path.exists(dev):
+            os.unlink(dev)
+        r = cert(b, "import", *words, "--slot", "factory", *where)
+        text, _ = openssl(b, "x509", "-in", dev, "-noout", "-subject")
+        key = [openssl(b, "pkey", "-in", f, "-pubout")[0]
+               for f in (d, dev)]
+        b.ok(r.code == 0 and bb.MAC in text and key[0] == key[1] and
+             mode(b, dev) == 0o600, "imported: " + words[0], r)
+        if words[0].endswith("p12"):
+            r = cert(b, "export-ca", "--slot", "factory", *where)
+            b.ok(r.json.get("complete") is True,
+                 "with its chain up to the root", r)
+    before = state_of(e)
+    for more in ([], ["--force"]):
+        r = cert(b, "import", d, "--slot", "factory", *more, *where)
+        b.ok(r.code == 1 and "console" in r.out and state_of(e) == before,
+             "not replaced without a terminal " + " ".join(more), r)
+    up, down = os.openpty()
+    r = cert(b, "import", "aes.p12", "--password-file", "pass", "--slot",
+             "factory", "--force", *where, stdin=down)
+    b.ok(r.code == 0 and state_of(e) != before,
+         "replaced with --force at a terminal", r)
+    os.close(up)
+    os.close(down)
+    # CAs: all or none.
+    r = cert(b, "import", b.pki.root.crt, "d.key", "--slot", "trusted",
+             *where)
+    b.ok(r.code == 7 and os.listdir(os.path.join(e.state, "certs",
+                                                 "trusted")) == [],
+         "one file of two is no CA: none is installed", r)
+    r = cert(b, "import", d, "--slot", "trusted", *where)
+    b.ok(r.code == 1 and "private key" in r.out, "no keys among the CAs", r)
+    r = cert(b, "import", b.pki.root.crt, "--slot", "trusted", *where)
+    b.ok(r.code == 0, "a CA is installed", r)
+    for words in ([d], [d, "--slot", "none"], ["--slot", "factory"]):
+        b.ok(cert(b, "import", *words, *where).code == 2,
+             "usage: " + " ".join(words))
+
+
+@test(60)
+def a_running_endpoint_takes_what_is_imported(b):
+    """The watch of the folders; the owner's slot in each of its forms."""
+    openssl(b, "pkcs12", "-export", "-in", b.pki.peer.pem, "-passout",
+            "pass:x y", "-out", "peer.p12")
+    e = b.endpoint(conf={"device.mac": bb.MAC}).start()
+    where = ["--state", e.state, "--identity", e.identity, "--conf", e.conf]
+
+    def slot(name):
+        for c in e.status().get("certs") or []:
+            if c.get("slot") == name:
+                return c
+        return {}
+    r = cert(b, "import", b.pki.device.pem, "--slot", "factory", *where)
+    bb.wait_until(lambda: bb.MAC in slot("factory").get("subject", ""), 10,
+                  "the device certificate counts", alive=e.proc)
+    b.ok(r.code == 0, "factory, while it runs", r)
+    r = cert(b, "import", b.pki.peer.pem, "--slot", "sip-owner", *where)
+    bb.wait_until(lambda: "peer.bb.test" in
+                  slot("sip-owner").get("subject", ""), 10,
+                  "the owner's counts", alive=e.proc)
+    b.ok(r.code == 0, "sip-owner, while it runs", r)
+    certs = os.path.join(e.state, "certs")
+    os.unlink(os.path.join(certs, "sipclient.pem"))
+    bb.wait_until(lambda: not slot("sip-owner").get("subject"), 10,
+                  "it is gone", alive=e.proc)
+    bb.write(os.path.join(certs, "sipclient.pass"), "x y\n", 0o600)
+    shutil.copy(os.path.join(b.dir, "peer.p12"),
+                os.path.join(certs, "sipclient.p12"))
+    bb.wait_until(lambda: "peer.bb.test" in
+                  slot("sip-owner").get("subject", ""), 10,
+                  "PKCS #12 with its password counts", alive=e.proc)
+    b.ok(True, "sipclient.p12 and sipclient.pass")
+    bb.write(os.path.join(certs, "sipclient.pass"), "wrong\n", 0o600)
+    bb.wait_until(lambda: "key.encrypted" in
+                  slot("sip-owner").get("error", ""), 10,
+                  "a wrong password is told of", alive=e.proc)
+    b.ok("peer.bb.test" in slot("sip-owner").get("subject", ""),
+         "what was loaded stays in use", slot("sip-owner"))
+    os.unlink(os.path.join(certs, "sipclient.p12"))
+    bb.write(os.path.join(certs, "sipclient.key"),
+             bb.read(b.pki.device.key), 0o600)
+    shutil.copy(b.pki.device.crt, os.path.join(certs, "sipclient.crt"))
+    bb.wait_until(lambda: bb.MAC in slot("sip-owner").get("subject", ""), 10,
+                  "a pair counts", alive=e.proc)
+    b.ok(True, "sipclient.crt and sipclient.key")

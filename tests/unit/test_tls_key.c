@@ -11,6 +11,7 @@
 #include <openssl/bio.h>
 #include <openssl/ec_key.h>
 #include <openssl/pem.h>
+#include <openssl/pkcs8.h>
 #include <openssl/rsa.h>
 
 #include "oom.h"
@@ -447,6 +448,118 @@ what_servers_need_is_kept_beside_what_is_sent(void **state)
 	loop_free(l);
 }
 
+/* Writes the identity of `from` as PKCS #12, as old and new tools do. */
+static void
+put_p12(const char *from, const char *password, int nid, const char *to)
+{
+	STACK_OF(X509) *sk = sk_X509_new_null();
+	BIO *bio = BIO_new(BIO_s_mem());
+	const uint8_t *p;
+	struct tls_slot s;
+	char why[200];
+	struct buf b;
+	X509 *leaf = cert_of(from, 0);
+	PKCS12 *p12;
+	size_t n;
+
+	memset(&s, 0, sizeof(s));
+	buf_init(&b, PEM_MAX);
+	get(from, &b);
+	assert_int_equal(tls_slot_parse(&s, b.p, b.n, why, sizeof(why)), 0);
+	buf_clear(&b);
+	for (size_t i = 1; i < s.num; i++)
+		assert_true(sk_X509_push(sk, tls_x509_of(s.certs[i])) != 0);
+	p12 = PKCS12_create(password, NULL, s.key, leaf, sk, nid, nid, 0, 0, 0);
+	assert_non_null(p12);
+	assert_int_equal(i2d_PKCS12_bio(bio, p12), 1);
+	assert_true(BIO_mem_contents(bio, &p, &n));
+	put(to, p, n);
+	PKCS12_free(p12);
+	X509_free(leaf);
+	BIO_free(bio);
+	sk_X509_pop_free(sk, X509_free);
+	tls_slot_clear(&s);
+}
+
+static void
+the_first_form_that_is_there_counts(void **state)
+{
+	static const struct {
+		const char *why;
+		const char *from, *to; /* a file that is put there, or .. */
+		const char *gone;      /* .. one that is removed */
+		int err;
+		const char *cn, *word;
+	} v[] = {
+		{ "nothing", NULL, NULL, NULL, ENOENT, "", "" },
+		{ "a pair", "ec.crt", "forms/me.crt", NULL, E_TLS_KEY, "",
+		    "[key.unreadable]" },
+		{ "with its key", "ec.key", "forms/me.key", NULL, 0, MAC, "" },
+		{ "PKCS #12 without password", "three.p12", "forms/me.p12",
+		    NULL, E_TLS_KEY, MAC, "me.pass" },
+		{ "with another", "words", "forms/me.pass", NULL, E_TLS_KEY,
+		    MAC, "[key.encrypted]" },
+		{ "with its own", "sesame", "forms/me.pass", NULL, 0, MAC, "" },
+		{ "one that is damaged", "words", "forms/me.p12", NULL,
+		    E_TLS_KEY, MAC, "[key.unreadable]" },
+		{ "PEM before it", "other.pem", "forms/me.pem", NULL, 0,
+		    "00156d000002", "" },
+		{ "without it", NULL, NULL, "forms/me.pem", E_TLS_KEY,
+		    "00156d000002", "[key.unreadable]" },
+		{ "the pair again", NULL, NULL, "forms/me.p12", 0, MAC, "" },
+	};
+	struct tls_slot s;
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	folder("forms");
+	put_text("sesame", "open sesame\r\n");
+	put_p12("chain.pem", "open sesame",
+	    NID_pbe_WithSHA1And3_Key_TripleDES_CBC, "three.p12");
+	log_set_sink(on_line, NULL);
+	for (size_t i = 0; i < LEN(v); i++) {
+		print_message("forms: %s\n", v[i].why);
+		if (v[i].from != NULL)
+			JOIN(v[i].to, v[i].from);
+		if (v[i].gone != NULL)
+			assert_int_equal(unlink(at(v[i].gone)), 0);
+		s.error[0] = '\0';
+		assert_int_equal(
+		    tls_slot_load_forms(&s, at("forms/me.pem")), v[i].err);
+		assert_string_equal(s.cn, v[i].cn);
+		assert_non_null(strstr(s.error, v[i].word));
+	}
+	log_set_sink(NULL, NULL);
+	tls_slot_clear(&s);
+}
+
+static int
+load_forms_once(void *arg)
+{
+	struct tls_slot s;
+	int err;
+
+	memset(&s, 0, sizeof(s));
+	err = tls_slot_load_forms(&s, arg);
+	tls_slot_clear(&s);
+	return err;
+}
+
+static void
+pkcs12_survives_every_failed_allocation(void **state)
+{
+	char path[128];
+
+	(void)state;
+	folder("p12oom");
+	JOIN("p12oom/me.p12", "three.p12");
+	JOIN("p12oom/me.pass", "sesame");
+	(void)snprintf(path, sizeof(path), "%s", at("p12oom/me.pem"));
+	log_set_sink(on_line, NULL);
+	assert_true(oom_each(load_forms_once, path) >= 1);
+	log_set_sink(NULL, NULL);
+}
+
 static int
 load_once(void *arg)
 {
@@ -571,6 +684,8 @@ main(void)
 		cmocka_unit_test(a_key_that_others_may_read_is_reported),
 		cmocka_unit_test(a_bad_upload_leaves_the_identity_in_use),
 		cmocka_unit_test(what_servers_need_is_kept_beside_what_is_sent),
+		cmocka_unit_test(the_first_form_that_is_there_counts),
+		cmocka_unit_test(pkcs12_survives_every_failed_allocation),
 		cmocka_unit_test(loading_survives_every_failed_allocation),
 		cmocka_unit_test(a_uri_takes_the_place_of_a_key),
 #ifdef HAVE_PKCS11
