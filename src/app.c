@@ -363,6 +363,7 @@ build_rest(struct app *a)
 
 	if ((err = app_open_tls(a)) != 0)
 		return err;
+	drop_look(a);
 	device_find(a->store, a->tls, a->model, a->mac);
 	prov_store_set_mac(a->store, a->mac);
 	err = dns_new(&a->dns, a->loop, servers[0] != '\0' ? servers : NULL);
@@ -380,6 +381,8 @@ build_rest(struct app *a)
 void
 app_clear(struct app *a)
 {
+	int err;
+
 	log_add_tap(NULL, NULL);
 	timer_stop(&a->stop_timer);
 	watch_free(a->watch);
@@ -401,6 +404,13 @@ app_clear(struct app *a)
 	jv_free(a->restart_keys);
 	jv_free(a->expiry_told);
 	jv_free(a->trust_told);
+	free(a->drop_told);
+	if (a->reset && (err = reset_wipe(&a->paths)) != 0)
+		log_err(LOGC_APP, 0, "the reset is incomplete: %s (%s)",
+		    err_str(err), esc(a->paths.state));
+	else if (a->reset)
+		log_info(LOGC_APP, 0, "reset done state=%s kept=%s",
+		    esc(a->paths.state), esc(a->paths.identity));
 	if (a->state_lock >= 0)
 		close(a->state_lock); /* the last: now another may write */
 }

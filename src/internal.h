@@ -86,7 +86,9 @@ struct app {
 	struct deferred stopped;
 	int64_t started_us;
 	int exit_code;
+	char *drop_told; /* owned: what is wrong with import/, or NULL */
 	bool stopping;
+	bool reset;              /* the state folder is emptied at the end */
 	struct jv *restart_keys; /* changed, but count after a restart only */
 	bool conf_refused; /* bellbird.conf: the last good copy is in force */
 	struct jv *trust_told;  /* sentences of trust_check() */
@@ -284,6 +286,20 @@ int check_get(const struct jv *args);
 int check_explain(const struct jv *args);
 int check_export(const struct jv *args);
 int lab_run(const struct jv *args);
+
+/* ---- drop.c ---- */
+/* drop_look takes a device certificate from import/ of the state folder, if the
+ * device has none; what is wrong there is kept in a->drop_told. */
+void drop_look(struct app *a);
+
+/* ---- reset.c ---- */
+/* reset_check: EPERM with a sentence if a reset would remove the identity. */
+MUST_CHECK int reset_check(const struct paths *p, char *why, size_t why_size);
+/* reset_wipe removes settings, uploads, provisioned files and history from the
+ * state folder, whose lock the caller has; goes on after an error and returns
+ * the first. */
+MUST_CHECK int reset_wipe(const struct paths *p);
+int reset_local(const struct jv *args); /* the verb, where nothing runs */
 
 /* ---- guard.c ---- */
 /* guard_openssl: E_TLS_PARAM if OpenSSL is mapped into this process, whose

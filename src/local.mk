@@ -14,6 +14,7 @@ noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/enroll.h \
 	%D%/check.c \
 	%D%/device.c \
 	%D%/doctor.c \
+	%D%/drop.c \
 	%D%/enroll.c \
 	%D%/enroll_keep.c \
 	%D%/expiry.c \
@@ -23,6 +24,7 @@ noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/enroll.h \
 	%D%/main.c \
 	%D%/paths.c \
 	%D%/provision.c \
+	%D%/reset.c \
 	%D%/settings.c \
 	%D%/snapshot.c \
 	%D%/trust.c \

@@ -17,6 +17,7 @@ main(int argc, char **argv)
 		{ "cert mint", certs_mint },
 		{ "cert show", certs_show },
 		{ "cert verify", certs_verify },
+		{ "reset", reset_local },
 		{ "config check", check_config },
 		{ "config get", check_get },
 		{ "config explain", check_explain },

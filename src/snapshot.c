@@ -90,8 +90,11 @@ snapshot_cert(const struct tls_env *e, enum tls_identity id)
 
 	jv_set_str(o, "slot", tls_identity_name(id));
 	jv_set_str(o, "error", tls_env_identity_error(e, id));
-	if (tls_env_identity_brief(e, id, &b) != 0)
+	if (tls_env_identity_brief(e, id, &b) != 0) {
+		jv_set_bool(o, "installed", false);
 		return o;
+	}
+	jv_set_bool(o, "installed", true);
 	jv_set_str(o, "subject", b.subject);
 	jv_set_str(o, "issuer", b.issuer);
 	set_time(o, "not_before", b.not_before_s);
@@ -102,7 +105,7 @@ snapshot_cert(const struct tls_env *e, enum tls_identity id)
 	return o;
 }
 
-/* The slots that hold something, or failed to. */
+/* The device slot, and others that hold something or failed to. */
 static struct jv *
 certs_json(const struct app *a)
 {
@@ -111,7 +114,9 @@ certs_json(const struct app *a)
 	struct jv *arr = jv_arr();
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
-		if (tls_env_has_identity(a->tls, ids[i]) ||
+		/* That there is no device certificate is to be seen. */
+		if (ids[i] == TLS_ID_FACTORY ||
+		    tls_env_has_identity(a->tls, ids[i]) ||
 		    tls_env_identity_error(a->tls, ids[i])[0] != '\0')
 			jv_add(arr, snapshot_cert(a->tls, ids[i]));
 	return arr;
@@ -213,6 +218,8 @@ snapshot_take(const struct app *a)
 	expiry_warnings(a, arr);
 	trust_warnings(a, arr);
 	enroll_warnings(a->enroll, arr);
+	if (a->drop_told != NULL)
+		jv_add(arr, jv_str(a->drop_told));
 	if (a->conf_refused)
 		jv_add(arr,
 		    jv_str("the settings file is refused (the log says "

@@ -451,6 +451,26 @@ on_reload(struct ctl_req *r, const struct jv *args, void *arg)
 		waiter_fail(w, err, "");
 }
 
+static void
+on_reset(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	char why[WHY_SIZE];
+	struct jv *o;
+
+	(void)args;
+	if (reset_check(&a->paths, why, sizeof(why)) != 0) {
+		ctl_fail(r, CTL_FAIL, why, NULL);
+		return;
+	}
+	a->reset = true;
+	log_warn(LOGC_APP, 0, "factory reset asked for on the control socket");
+	o = one("reset", a->paths.state);
+	jv_set_str(o, "kept", a->paths.identity);
+	ctl_reply(r, o);
+	app_stop(a, CTL_RESTART);
+}
+
 const struct ctl_cmd verbs_table[] = {
 	{ "status", on_status },
 	{ "call", on_call },
@@ -469,5 +489,6 @@ const struct ctl_cmd verbs_table[] = {
 	{ "prov run", on_prov_run },
 	{ "prov status", on_prov_status },
 	{ "reload", on_reload },
+	{ "reset", on_reset },
 };
 const size_t verbs_count = sizeof(verbs_table) / sizeof(verbs_table[0]);

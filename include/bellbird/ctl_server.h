@@ -17,7 +17,8 @@ enum ctl_exit {
 	CTL_TLS = 7,
 	CTL_MEDIA = 8,
 	CTL_CONFIG = 9,
-	CTL_PROV = 10
+	CTL_PROV = 10,
+	CTL_RESTART = 75 /* of `run`: start it again (EX_TEMPFAIL) */
 };
 
 /*

@@ -250,6 +250,11 @@ put_cert(struct page *p, const struct jv *c)
 	if (error != NULL && error[0] != '\0') {
 		lit(p, "  ");
 		put_colour(p, "31", error);
+	} else if (!jv_get_bool(c, "installed", true)) {
+		lit(p,
+		    strcmp(jv_get_str(c, "slot"), "factory") == 0
+			? "  device certificate: not installed"
+			: "  not installed");
 	}
 	lit(p, "\n");
 }

@@ -184,6 +184,9 @@ static const struct ctl_verb verbs[] = {
 	    "judge a server's certificates as the endpoint would" },
 	{ "reload", CTL_REMOTE, "", NULL,
 	    "read settings and certificates again" },
+	{ "reset", CTL_REMOTE, "", NULL,
+	    "factory reset: settings, uploads and history go, the device "
+	    "certificate stays; the endpoint ends with exit code 75" },
 	{ "version", CTL_LOCAL, "", NULL, "print the version" },
 	{ "help", CTL_LOCAL, "[VERB...]", NULL, "explain a verb" },
 };

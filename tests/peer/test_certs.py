@@ -420,3 +420,122 @@ def a_running_endpoint_takes_what_is_imported(b):
     bb.wait_until(lambda: bb.MAC in slot("sip-owner").get("subject", ""), 10,
                   "a pair counts", alive=e.proc)
     b.ok(True, "sipclient.crt and sipclient.key")
+
+
+@test(60)
+def the_identity_outlives_restart_and_reset(b):
+    """Row 11: load, restart, `bellbird reset`, a read-only identity folder."""
+    e = b.endpoint(conf={"device.mac": bb.MAC}, trusted=[b.pki.root]).start()
+    where = ["--state", e.state, "--identity", e.identity, "--conf", e.conf]
+    page = subprocess.run([bb.binary(), "status", "--socket", e.socket],
+                          capture_output=True, text=True).stdout
+    b.ok("device certificate: not installed" in page,
+         "status says that there is none", page)
+    r = cert(b, "import", b.pki.device.pem, "--slot", "factory", *where)
+    b.ok(r.code == 0, "loaded", r)
+
+    def shown():
+        for c in e.status().get("certs") or []:
+            if c.get("slot") == "factory":
+                return c.get("sha256")
+        return None
+    sha = bb.wait_until(shown, 10, "it counts", alive=e.proc)
+    dev = os.path.join(e.identity, "device.pem")
+    text = bb.read(dev)
+    e.stop()
+    e.start()
+    b.ok(shown() == sha, "still there after a restart")
+    r = e.verb("config", "set", "call.max", "7")
+    b.ok(r.code == 0 and os.path.exists(os.path.join(
+        e.state, "settings.conf")), "a setting of the owner", r)
+    r = cert(b, "import", b.pki.peer.pem, "--slot", "sip-owner", *where)
+    mount = subprocess.run(["mount", "--bind", e.identity, e.identity])
+    mount = subprocess.run(["mount", "-o", "remount,ro,bind", e.identity])
+    b.ok(mount.returncode == 0, "the identity folder is read-only")
+    try:
+        r = cert(b, "import", b.pki.device.pem, "--slot", "factory", *where)
+        r = e.verb("reset")
+        b.ok(r.code == 0 and r.json.get("kept") == e.identity, "reset", r)
+        b.ok(e.proc.wait_exit(10) == 75, "the endpoint ends with 75",
+             e.proc.returncode)
+        left = sorted(os.listdir(e.state))
+        b.ok(not {"settings.conf", "certs", "prov", "history"} & set(left),
+             "settings, uploads and provisioned files are gone", left)
+        b.ok(bb.read(dev) == text, "the identity's file is the same")
+        e.start()
+        b.ok(shown() == sha and e.get("call.max") == "4",
+             "started again: same certificate, settings of the factory",
+             [shown(), e.get("call.max")])
+        # Where one runs, the folder is not emptied under its feet.
+        r = bb.Result(subprocess.run(
+            [bb.binary(), "reset", "--json"] + where,
+            capture_output=True, text=True))
+        b.ok(r.code == 1 and "control socket" in r.out and e.status(),
+             "not from the side while it runs", r)
+        e.stop()
+        r = bb.Result(subprocess.run(
+            [bb.binary(), "reset", "--json"] + where,
+            capture_output=True, text=True))
+        b.ok(r.code == 0 and bb.read(dev) == text and not os.path.exists(
+            os.path.join(e.state, "certs")),
+            "from the files where none runs", r)
+        e.start()
+        b.ok(shown() == sha, "and still the same certificate")
+        e.stop()
+    finally:
+        subprocess.run(["umount", e.identity])
+    # An identity inside what goes would be lost: refused.
+    inside = os.path.join(e.state, "certs", "id")
+    os.makedirs(inside, exist_ok=True)
+    r = bb.Result(subprocess.run(
+        [bb.binary(), "reset", "--json", "--state", e.state, "--identity",
+         inside], capture_output=True, text=True))
+    b.ok(r.code == 1 and os.path.isdir(inside),
+         "an identity folder inside certs/ is not removed", r)
+
+
+@test(60)
+def the_drop_folder_is_taken_once(b):
+    """First boot: import/ of the state folder."""
+    openssl(b, "pkcs12", "-export", "-in", b.pki.device.pem, "-passout",
+            "pass:sesame", "-out", "d.p12")
+    p12 = open(os.path.join(b.dir, "d.p12"), "rb").read()
+    pem = bb.read(b.pki.device.pem)
+    other = bb.read(b.pki.peer.pem)
+    for i, (files, word) in enumerate((
+            ({"device.pem": pem}, None),
+            ({"device.p12": p12, "device.pass": "sesame\n"}, None),
+            ({"device.p12": p12}, "device.pass"),
+            ({"device.p12": p12, "device.pass": "x"}, "key.encrypted"),
+            ({"device.pem": pem, "device.p12": p12,
+              "device.pass": "sesame"}, "nothing else"),
+            ({"device.pem": pem, "more": "x"}, "nothing else"),
+            ({"device.pem": other}, "no device certificate"),
+            ({"device.pem": "x"}, "not taken"))):
+        e = b.endpoint("drop%d" % i, conf={"device.mac": bb.MAC})
+        d = os.path.join(e.state, "import")
+        os.makedirs(d)
+        for name, data in files.items():
+            bb.write(os.path.join(d, name), data, 0o600)
+        e.start()
+        st = e.status()
+        has = [c for c in st.get("certs") or []
+               if c.get("slot") == "factory" and c.get("installed")]
+        told = [w for w in st.get("warnings") or [] if "import/" in w]
+        if word is None:
+            b.ok(has and not told and os.listdir(d) == [] and
+                 mode(b, os.path.join(e.identity, "device.pem")) == 0o600,
+                 "taken, and removed: " + ", ".join(files), st)
+        else:
+            b.ok(not has and told and word in told[0] and
+                 sorted(os.listdir(d)) == sorted(files) and
+                 os.listdir(e.identity) == [], "not taken: " + word, told)
+        e.stop()
+        if i == 0:
+            bb.write(os.path.join(d, "device.pem"), pem, 0o600)
+            e.start()
+            told = [w for w in e.status().get("warnings") or []
+                    if "import/" in w]
+            b.ok(told and "already" in told[0] and os.listdir(d),
+                 "not a second time", told)
+            e.stop()
