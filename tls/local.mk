@@ -50,9 +50,9 @@ TLS_LIBS = tls/libtls.a base/libbase.a $(BSSL_LIBS) $(EVENT_LIBS) \
 if HAVE_CMOCKA
 TLS_TESTS = tests/unit/test_tls_again \
 	tests/unit/test_tls_bev tests/unit/test_tls_bev_end \
-	tests/unit/test_tls_cert tests/unit/test_tls_conn tests/unit/test_tls_hash \
-	tests/unit/test_tls_key \
-	tests/unit/test_tls_p11_uri tests/unit/test_tls_peer \
+	tests/unit/test_tls_cert tests/unit/test_tls_churn \
+	tests/unit/test_tls_conn tests/unit/test_tls_hash \
+	tests/unit/test_tls_key tests/unit/test_tls_p11_uri tests/unit/test_tls_peer \
 	tests/unit/test_tls_policy tests/unit/test_tls_sess \
 	tests/unit/test_tls_trust
 check_PROGRAMS += $(TLS_TESTS)
@@ -70,6 +70,8 @@ tests_unit_test_tls_bev_end_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_cert_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_cert_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_tls_cert_LDADD = $(TLS_LIBS) $(TEST_LIBS)
+tests_unit_test_tls_churn_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
+tests_unit_test_tls_churn_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_conn_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_conn_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_hash_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
