@@ -46,6 +46,7 @@ def need(*tools):
         "sipp": "sip-tester", "stunnel4": "stunnel4", "openssl": "openssl",
         "ip": "iproute2", "curl": "curl", "p11-kit": "p11-kit",
         "softhsm2-util": "softhsm2",
+        "apache2": "apache2-bin",
     }
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     for tool in tools:

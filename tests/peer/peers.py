@@ -125,11 +125,11 @@ def password(user):
 class Kamailio:
     """Registrar and proxy over TLS that demands a certificate of the device
     CA; digest with one algorithm at a time.  With `certs` also one port for
-    each of these: `ports`."""
+    each of these: `ports`.  `tls`: the text of tls.cfg."""
 
     def __init__(self, bench, cert=None, algorithm="SHA-256",
                  domain="localhost", host="127.0.0.1", name="kamailio",
-                 port=None, certs=None, device_ca=None):
+                 port=None, certs=None, device_ca=None, tls=None):
         bb.need("kamailio")
         modules = "/usr/lib/x86_64-linux-gnu/kamailio/modules/"
         if not os.path.isdir(modules):
@@ -150,7 +150,7 @@ class Kamailio:
                   for p in [self.tls] + list(self.ports.values())]
         values = {"key": cert.key, "crt": cert.chain,
                   "ca": device_ca or bench.pki.device_ca.crt}
-        tls = KAMAILIO_TLS % values
+        tls = tls or KAMAILIO_TLS % values
         for n, p in self.ports.items():
             values.update(key=certs[n].key, crt=certs[n].chain)
             tls += (KAMAILIO_TLS.split("[client")[0] % values).replace(
@@ -289,6 +289,9 @@ class Dnsmasq:
             "log-facility=-",
             "host-record=sip.bb.test," + ADDRESS,
             "host-record=prov.bb.test,127.0.0.1",
+            "local=/example.org/",  # of docs/TLS.md
+            "host-record=example.org,127.0.0.1",
+            "host-record=prov.example.org,127.0.0.1",
             "naptr-record=bb.test,10,50,s,SIPS+D2T,,_sips._tcp.bb.test",
             "srv-host=_sips._tcp.bb.test,sip.bb.test,%d,10,60" % SRV_PORT]
             + list(extra)) + "\n")
