@@ -52,7 +52,7 @@ refuse(char *why, size_t why_size, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (why != NULL && why_size > 0) {
+	if (why != NULL) {
 		va_start(ap, fmt);
 		vsnprintf(why, why_size, fmt, ap);
 		va_end(ap);
@@ -75,11 +75,11 @@ is_version(uint16_t v)
 	return v >= TLS_V10 && v <= TLS_V13;
 }
 
-/* "1.2" of "TLS 1.2", as the settings spell it. */
+/* "1.2" of "TLS 1.2", as the settings spell it; of one that exists. */
 static const char *
 short_version(uint16_t v)
 {
-	return is_version(v) ? tls_version_name(v) + strlen("TLS ") : "?";
+	return tls_version_name(v) + strlen("TLS ");
 }
 
 /* Versions and profile belong together: below 1.2 only legacy has ciphers. */
@@ -272,7 +272,7 @@ name_copy(char out[static TLS_NAME_MAX + 1], const char *name)
 	s.n = zone_at(s);
 	if (s.n > 1 && s.p[s.n - 1] == '.')
 		s.n--;
-	if (s.n == 0 || s.n > TLS_NAME_MAX)
+	if (s.n == 0)
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
 		/* Names on the wire are ASCII (A-labels). */
