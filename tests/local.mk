@@ -18,7 +18,7 @@ dist_check_SCRIPTS += $(LINT)
 TESTS += $(LINT)
 EXTRA_DIST += %D%/peer/test_est.py
 EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
-	%D%/cross.sh %D%/bench/run.py %D%/bench/bench_speed.py \
+	%D%/cross.sh %D%/mutants.py %D%/bench/run.py %D%/bench/bench_speed.py \
 	%D%/bench/bench_tls.py \
 	%D%/peer/registrar.py %D%/peer/bb.py %D%/peer/peers.py \
 	%D%/peer/run.py %D%/peer/kill_shim.c %D%/peer/test_badconf.py \
@@ -41,3 +41,12 @@ noinst_HEADERS += %D%/bench/bench.h
 bench: all %D%/bench/our_tls %D%/bench/raw_tls
 	BELLBIRD='$(abs_top_builddir)/src/bellbird' \
 	    python3 $(top_srcdir)/%D%/bench/run.py
+
+# The test of the policy misses each rule that is taken away: docs/TESTING.md.
+.PHONY: mutants
+mutants: tests/unit/test_tls_policy
+	CC='$(CC)' FLAGS='$(DEFS) $(DEFAULT_INCLUDES) $(TLS_TEST_CPPFLAGS)' \
+	    LIBS='$(TLS_LIBS) $(TEST_LIBS)' \
+	    python3 $(top_srcdir)/%D%/mutants.py \
+	    $(top_srcdir)/tls/tls_policy.c \
+	    tests/unit/test_tls_policy-test_tls_policy.o

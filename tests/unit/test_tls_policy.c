@@ -171,6 +171,11 @@ static const struct row sets[] = {
 	      "hold gives no identity; one for servers will do" } },
 	{ "servers' will do, but nobody is asked", WEB, "serverauth=1", "",
 	    { NULL } },
+	{ "enrolment is asked for by clients alone", TLS_USE_EST, TLS_SERVER,
+	    NULL, "", "verify=0",
+	    { "verify: no client certificate is asked for",
+		"trust: @.tls.trust = builtin+trusted, only reported: nothing "
+		"is verified" } },
 	{ "the web asks", WEB, "ask=1", "verify=1",
 	    { "verify: a client certificate is asked for; one that does not "
 	      "hold gives no identity",
@@ -454,6 +459,7 @@ decide(struct tls_policy *p, const struct row *r, char why[TEXT_MAX])
 	struct tls_settings s;
 	char key[20], value[80];
 
+	memset(&s, 0x5a, sizeof(s)); /* no default is zero by luck */
 	tls_settings_default(&s, r->use);
 	for (const char *text = r->set; pair(&text, key, value);)
 		set_one(&s, &clock, key, value);
@@ -511,10 +517,10 @@ usual_why(const struct row *r, enum tls_field f)
 				   "15000 ms",
 	};
 
-	if (est && f == TLS_F_VERIFY)
+	if (est && !server && f == TLS_F_VERIFY)
 		return "always: whoever issues our certificate must prove who "
 		       "it is (RFC 7030 3.3.1)";
-	if (est && f == TLS_F_IDENTITY)
+	if (est && !server && f == TLS_F_IDENTITY)
 		return "the device certificate asks for the owner's first";
 	if (server && f == TLS_F_NAME)
 		return "a listener expects no certain name; who may call is "
@@ -743,6 +749,67 @@ a_time_that_was_asked_for_beats_the_clock(void **state)
 	    p.why[TLS_F_CLOCK], "the time that was asked for counts");
 }
 
+/* A listener's policy is decided before the clock is set. */
+static void
+a_clock_that_became_good_counts(void **state)
+{
+	struct tls_clock clock = { 2000, 1000, false };
+	struct tls_settings s;
+	struct tls_policy p;
+
+	(void)state;
+	tls_settings_default(&s, TLS_USE_SIP);
+	assert_int_equal(tls_policy_decide(&p, TLS_USE_SIP, TLS_SERVER, NULL,
+			     &s, &clock, NULL, 0),
+	    0);
+	assert_int_equal(p.verify_time_s, 1000);
+	clock.trusted = true;
+	tls_policy_clock(&p, &clock);
+	assert_int_equal(p.verify_time_s, 0);
+	assert_string_equal(
+	    p.why[TLS_F_CLOCK], "the clock is good: its time counts");
+}
+
+/* The longest name goes through whole, a longer one is refused, not cut. */
+static void
+a_name_is_never_cut(void **state)
+{
+	static const struct tls_clock clock = { 2000, 1000, true };
+	char peer[TLS_NAME_MAX + 2];
+	struct tls_settings s;
+	struct tls_policy p;
+
+	(void)state;
+	tls_settings_default(&s, TLS_USE_SIP);
+	memset(peer, 'a', sizeof(peer));
+	peer[TLS_NAME_MAX] = '\0';
+	assert_int_equal(tls_policy_decide(&p, TLS_USE_SIP, TLS_CLIENT, peer,
+			     &s, &clock, NULL, 0),
+	    0);
+	assert_string_equal(p.name, peer);
+	peer[TLS_NAME_MAX] = 'a';
+	peer[TLS_NAME_MAX + 1] = '\0';
+	assert_int_equal(tls_policy_decide(&p, TLS_USE_SIP, TLS_CLIENT, peer,
+			     &s, &clock, NULL, 0),
+	    E_TLS_PARAM);
+}
+
+static void
+an_address_is_told_from_a_name(void **state)
+{
+	static const char *const yes[] = { "192.0.2.1", "::1", "2001:db8::1",
+		"fe80::1%eth0" };
+	static const char *const no[] = { "", "a.example", "192.0.2",
+		"192.0.2.1%eth0", "192.0.2.256", "1::2::3", "%eth0",
+		"1111:2222:3333:4444:5555:6666:7777:8888:9999:aaaa:bbbb" };
+
+	(void)state;
+	for (size_t i = 0; i < LEN(yes); i++)
+		assert_true(tls_name_is_ip(yes[i]));
+	for (size_t i = 0; i < LEN(no); i++)
+		assert_false(tls_name_is_ip(no[i]));
+}
+
 /* What a certificate could carry of what the user wrote. */
 static void
 a_name_loses_port_brackets_and_zone(void **state)
@@ -768,6 +835,10 @@ a_name_loses_port_brackets_and_zone(void **state)
 		{ "h:x", "h:x", false },
 		{ "h:65536", "h:65536", false },
 		{ "100%", "100%", false },
+		{ ":5061", ":5061", false },
+		{ ".", ".", false },
+		{ "abc]", "abc]", false },
+		{ "[abc", "[abc", false },
 	};
 	static const struct tls_clock clock = { 2000, 1000, true };
 	struct tls_settings s;
@@ -838,7 +909,10 @@ main(void)
 		cmocka_unit_test(the_table_holds),
 		cmocka_unit_test(a_refusal_needs_no_room_for_words),
 		cmocka_unit_test(a_time_that_was_asked_for_beats_the_clock),
+		cmocka_unit_test(a_clock_that_became_good_counts),
 		cmocka_unit_test(a_name_loses_port_brackets_and_zone),
+		cmocka_unit_test(a_name_is_never_cut),
+		cmocka_unit_test(an_address_is_told_from_a_name),
 		cmocka_unit_test(words_are_read_and_printed),
 	};
 
