@@ -54,7 +54,7 @@ TLS_TESTS = tests/unit/test_tls_again \
 	tests/unit/test_tls_conn tests/unit/test_tls_hash \
 	tests/unit/test_tls_key tests/unit/test_tls_p11_uri tests/unit/test_tls_peer \
 	tests/unit/test_tls_policy tests/unit/test_tls_sess \
-	tests/unit/test_tls_trust
+	tests/unit/test_tls_stall tests/unit/test_tls_trust
 check_PROGRAMS += $(TLS_TESTS)
 TESTS += $(TLS_TESTS)
 noinst_HEADERS += tests/unit/test_tls.h tests/unit/test_tls_bev.h \
@@ -92,6 +92,8 @@ tests_unit_test_tls_policy_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_policy_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_sess_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_sess_LDADD = $(TLS_LIBS) $(TEST_LIBS)
+tests_unit_test_tls_stall_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
+tests_unit_test_tls_stall_LDADD = $(TLS_LIBS) $(TEST_LIBS)
 tests_unit_test_tls_trust_CPPFLAGS = $(TLS_TEST_CPPFLAGS)
 tests_unit_test_tls_trust_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_tls_trust_LDADD = $(TLS_LIBS) $(TEST_LIBS)
