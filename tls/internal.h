@@ -307,6 +307,7 @@ struct tls_conn {
 	struct timer deadline;
 	struct deferred later;
 	int64_t start_us, tcp_us, up_us;
+	int64_t used_us; /* of the last bytes that came or went */
 	uint8_t sess_key[32];
 	enum tls_identity sess_shown; /* what the offered session had shown */
 	uint8_t first[64];            /* the first bytes of the peer */
@@ -344,6 +345,9 @@ int tls_hs_tcp_fail(struct tls_conn *c, int err);
 int tls_hs_timeout(struct tls_conn *c);
 /* tls_hs_late judges an end after the handshake (alerts in probation). */
 int tls_hs_late(struct tls_conn *c, int err);
+/* tls_hs_idle notes it where a server closed a connection nobody had used for
+ * some time. */
+void tls_hs_idle(struct tls_conn *c);
 /* tls_hs_again judges the peer of a live connection once more; an error is told
  * and kept, and the caller ends the connection. */
 MUST_CHECK int tls_hs_again(struct tls_conn *c);

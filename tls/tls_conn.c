@@ -129,6 +129,7 @@ put(struct tls_conn *c, const uint8_t *p, size_t n)
 		return evbuffer_add(bufferevent_get_output(c->bev), p, n) == 0
 		    ? 0
 		    : ENOMEM;
+	c->used_us = clock_mono_us();
 	while (n > 0) {
 		tls_err_drop();
 		k = SSL_write(c->ssl, p, n > CHUNK ? CHUNK : (int)n);
@@ -201,6 +202,7 @@ read_tls(struct tls_conn *c, int *err)
 		k = SSL_read(c->ssl, room, sizeof(room));
 		if (k > 0) {
 			tls_hs_confirm(c);
+			c->used_us = clock_mono_us();
 			if ((*err = buf_add(&c->in, room, (size_t)k)) != 0)
 				return READ_ERROR;
 			continue;
@@ -291,8 +293,10 @@ pump(struct tls_conn *c, int sock_err)
 	/* All that was said has left: how the peer ends does not matter. */
 	if (c->shut && c->v.class[0] == '\0' && tls_conn_unsent(c) == 0)
 		err = 0;
-	if (end != READ_MORE)
-		finish(c, end == READ_EOF ? 0 : err);
+	if (end == READ_MORE)
+		return;
+	tls_hs_idle(c);
+	finish(c, end == READ_EOF ? 0 : err);
 }
 
 static void

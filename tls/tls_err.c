@@ -222,6 +222,10 @@ explain_local(struct tls_verdict *v, uint32_t e)
 		    "offers only protocols that are not spoken on this port "
 		    "(ALPN)");
 		break;
+	case SSL_R_CANNOT_PARSE_LEAF_CERT:
+		tls_explain(v, "cert.malformed",
+		    "sent a certificate that cannot be read");
+		break;
 	case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
 		tls_explain(v, "mtls.required_none",
 		    "showed no certificate, and one is demanded here");

@@ -23,7 +23,9 @@ enum {
 	/* Unread input: four of the largest SIP messages over TCP. */
 	IN_MAX = 256 * 1024,
 	/* A server that refuses our certificate does so at once. */
-	PROBATION_US = 5000000
+	PROBATION_US = 5000000,
+	/* Unused for so long, a connection was closed for that. */
+	IDLE_US = 10000000
 };
 
 /* ---- the BIO ---- */
@@ -356,9 +358,12 @@ hs_done(struct tls_conn *c)
 	}
 	timer_stop(&c->deadline);
 	c->up = true;
-	c->up_us = clock_mono_us();
+	c->up_us = c->used_us = clock_mono_us();
 	v->tls_us = c->up_us - c->tcp_us;
 	v->ok = true;
+	if (v->policy.dir == TLS_CLIENT && !v->resumed && !v->client_asked &&
+	    c->env->slots[v->policy.identity].num > 0)
+		tls_finding(v, "mtls.not_asked");
 	/* The server may still refuse our certificate: always in TLS 1.3, and
 	 * in 1.2 when it resumed, where its part ends first. */
 	if (v->policy.dir == TLS_CLIENT &&
@@ -503,6 +508,24 @@ tls_hs_late(struct tls_conn *c, int err)
 	tls_sess_forget(c);
 	record_end(c);
 	return err;
+}
+
+void
+tls_hs_idle(struct tls_conn *c)
+{
+	struct tls_verdict *v = &c->v;
+	int64_t idle_us = clock_mono_us() - c->used_us;
+
+	if (v->clear || v->policy.dir != TLS_CLIENT || c->shut ||
+	    v->class[0] != '\0' || idle_us < IDLE_US)
+		return;
+	tls_finding(v, "post.idle_close");
+	log_info(LOGC_TLS, v->id,
+	    "the server closed a connection that was not used for %d s: its "
+	    "limit for idle connections, or that of a NAT between, is shorter "
+	    "than our keep-alive [post.idle_close]",
+	    (int)(idle_us / 1000000));
+	tls_env_keep(c->env, v, true);
 }
 
 int

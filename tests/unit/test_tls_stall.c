@@ -2,7 +2,7 @@
 /* A handshake that stalls at any byte is closed by its deadline, on either
  * side.  Between client and listener stands a relay that lets a number of bytes
  * of one direction pass and then nothing more; every number gets its turn.
- * Time is fake, sockets are real. */
+ * And a connection that nobody uses.  Time is fake, sockets are real. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -225,12 +225,61 @@ a_listener_waits_for_no_byte_for_ever(void **state)
 	stall(&srv, TO_SERVER);
 }
 
+/* A server that closes what was not used for a while is no fault, and still
+ * worth a word; one that closes at once is not. */
+static void
+a_close_for_idleness_is_noted(void **state)
+{
+	(void)state;
+	for (int idle = 0; idle < 2; idle++) {
+		world_open("server.pem", "empty");
+		serve(&srv.policy);
+		talk();
+		loop_fake_run(loop, idle ? 11000000 : 9000000);
+		assert_false(cli.over);
+		tls_conn_shutdown(srv.c);
+		settle(cli_over);
+		assert_int_equal(cli.err, 0);
+		assert_string_equal(cli.v.class, "");
+		assert_true(cli.v.ok);
+		assert_int_equal(cli.told, idle ? 2 : 1);
+		assert_int_equal(cli.v.num_findings, idle);
+		if (idle)
+			assert_string_equal(
+			    cli.v.findings[0], "post.idle_close");
+		world_close();
+	}
+}
+
+/* A device certificate that the server does not ask for. */
+static void
+a_certificate_nobody_asks_for_is_noted(void **state)
+{
+	static const char *const ids[] = { "empty", "id" };
+
+	(void)state;
+	for (size_t i = 0; i < LEN(ids); i++) {
+		world_open("server.pem", ids[i]);
+		srv.policy.verify = false;
+		serve(&srv.policy);
+		talk();
+		assert_false(cli.v.client_asked);
+		assert_int_equal(cli.v.num_findings, i);
+		if (i == 1)
+			assert_string_equal(
+			    cli.v.findings[0], "mtls.not_asked");
+		world_close();
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_client_waits_for_no_byte_for_ever),
 		cmocka_unit_test(a_listener_waits_for_no_byte_for_ever),
+		cmocka_unit_test(a_close_for_idleness_is_noted),
+		cmocka_unit_test(a_certificate_nobody_asks_for_is_noted),
 	};
 
 	return cmocka_run_group_tests_name(
