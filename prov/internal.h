@@ -286,8 +286,6 @@ struct net_words {
 };
 void net_words(
     struct net_words *w, const char *host, const struct prov_http_result *h);
-/* http_wants_certificate: nginx and others put it in words, with 400 or 403. */
-bool http_wants_certificate(const struct prov_http_result *h);
 void report_status(struct prov_report *r, const char *host, const char *file,
     const struct prov_http_result *h);
 /* report_refused: prov_stage() said no; marks the files with fatal problems. */

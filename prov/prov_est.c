@@ -145,7 +145,7 @@ judge_status(const char *host, const struct prov_http_result *h,
 		advice = "check est.user and est.pwd";
 		said = "it asks for a user name and password, and ours were "
 		       "not accepted or not sent";
-	} else if (http_wants_certificate(h)) {
+	} else if (prov_http_wants_cert(h->status, h->body)) {
 		advice = "give it the CA of our certificate (bellbird cert "
 			 "show)";
 		said = "it did not accept our certificate, or got none";

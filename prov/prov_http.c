@@ -611,3 +611,22 @@ prov_http_stop(struct prov_http **slot)
 	http_free(*slot);
 	*slot = NULL;
 }
+
+bool
+prov_http_wants_cert(int status, struct slice body)
+{
+	static const char *const words[] = {
+		"No required SSL certificate was sent",
+		"The SSL certificate error",
+	};
+
+	/* nginx's own codes, where a proxy passes them on. */
+	if (status == 495 || status == 496)
+		return true;
+	if (status != 400 && status != 403)
+		return false;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (memmem(body.p, body.n, words[i], strlen(words[i])) != NULL)
+			return true;
+	return false;
+}

@@ -228,25 +228,6 @@ report_net(
 	    "%.600s; the settings stay as they are.", w.what);
 }
 
-bool
-http_wants_certificate(const struct prov_http_result *h)
-{
-	static const char *const words[] = {
-		"No required SSL certificate was sent",
-		"The SSL certificate error",
-	};
-
-	/* nginx's own codes, where a proxy passes them on. */
-	if (h->status == 495 || h->status == 496)
-		return true;
-	if (h->status != 400 && h->status != 403)
-		return false;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (memmem(h->body.p, h->body.n, words[i], strlen(words[i])))
-			return true;
-	return false;
-}
-
 /* Statuses worth a word of their own. */
 static const struct {
 	int status;
@@ -275,7 +256,7 @@ report_status(struct prov_report *r, const char *host, const char *file,
 	const char *advice = "look into the server's log";
 	char what[420], class[32];
 
-	if (http_wants_certificate(h)) {
+	if (prov_http_wants_cert(h->status, h->body)) {
 		snprintf(what, sizeof(what),
 		    "%s refused our device certificate, or got none (HTTP "
 		    "status %d for %s)",

@@ -5,10 +5,13 @@
  * each of which rules something out.  What is wrong is the record's own
  * sentence; the probes are evidence.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "bellbird/prov_http.h"
 #include "bellbird/tls_hash.h"
 #include "internal.h"
 
@@ -62,18 +65,20 @@ struct outcome {
 	bool done, up;
 	struct tls_verdict v;
 	char note[NOTE_MAX];
+	int wants_cert; /* the HTTP status that said so, or 0 */
 };
 
 struct doctor {
 	struct app app; /* its store, loop and TLS; nothing else runs */
 	enum tls_use use;
 	char host[DNS_NAME_MAX];
+	char target[DNS_NAME_MAX]; /* where an SRV record led, or "" */
 	uint16_t port;
 	struct tls_policy policy;
 	struct dns_query *query;
 	struct addr addrs[DNS_ADDRS_MAX];
 	size_t num_addrs, addr;
-	int dns_err;
+	int dns_err, loop_err;
 	int64_t dns_began_us, dns_us;
 
 	struct tls_conn *conn; /* of the probe under way */
@@ -108,7 +113,7 @@ ask(struct doctor *d)
 		    d->host, id);
 	else
 		(void)snprintf(text, sizeof(text),
-		    "HEAD / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+		    "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
 		    d->host);
 	ignore_err(tls_conn_write(d->conn, text, strlen(text)),
 	    "then nothing will be answered");
@@ -152,14 +157,37 @@ note_answer(struct outcome *o, struct slice in)
 	    o->note, sizeof(o->note), "it answered: %s", esc_n(line.p, line.n));
 }
 
-/* timer_cb: it said nothing. */
+/* What a web server answered, all of it or what there is: is it about our
+ * certificate?  Returns false if more must come to tell. */
+static bool
+read_answer(struct outcome *o, struct slice in, bool all)
+{
+	static const char start[] = "HTTP/1.1 400";
+	int64_t status;
+
+	if (in.n < sizeof(start) - 1)
+		return false;
+	if (memcmp(in.p, start, 5) != 0 ||
+	    str_int((struct slice){ in.p + 9, 3 }, 100, 999, &status) != 0)
+		return true;
+	/* 495 and 496 say it by themselves. */
+	if (prov_http_wants_cert((int)status, slice_of("")) ||
+	    prov_http_wants_cert((int)status, in)) {
+		o->wants_cert = (int)status;
+		return true;
+	}
+	return all || (status != 400 && status != 403);
+}
+
+/* timer_cb: it said nothing, or not all. */
 static void
 on_silence(void *arg)
 {
 	struct doctor *d = arg;
 
-	(void)snprintf(d->out[d->at].note, NOTE_MAX,
-	    "it did not answer a request within 3 s");
+	if (d->out[d->at].note[0] == '\0')
+		(void)snprintf(d->out[d->at].note, NOTE_MAX,
+		    "it did not answer a request within 3 s");
 	probe_end(d);
 }
 
@@ -186,12 +214,16 @@ on_conn(struct tls_conn *c, enum tls_event ev, int err, void *arg)
 		break;
 	case TLS_EV_DATA:
 		note_answer(o, tls_conn_peek(c));
-		loop_defer(d->app.loop, &d->next, on_next, d);
+		if (d->use == TLS_USE_SIP || !probes[d->at].tls ||
+		    read_answer(o, tls_conn_peek(c), false))
+			loop_defer(d->app.loop, &d->next, on_next, d);
 		break;
 	case TLS_EV_DRAINED:
 		break;
 	case TLS_EV_CLOSED:
 		o->v = *tls_conn_verdict(c);
+		if (d->use != TLS_USE_SIP && probes[d->at].tls)
+			(void)read_answer(o, tls_conn_peek(c), true);
 		d->conn = NULL;
 		loop_undefer(&d->next);
 		timer_stop(&d->answer);
@@ -292,6 +324,8 @@ on_whole(void *arg)
 {
 	struct doctor *d = arg;
 
+	if (d->num_addrs == 0)
+		d->dns_err = ETIMEDOUT;
 	if (d->conn != NULL) {
 		d->out[d->at].v = *tls_conn_verdict(d->conn);
 		d->out[d->at].done = true;
@@ -327,6 +361,8 @@ on_srv(int err, const struct dns_srv *srvs, size_t num_srvs, void *arg)
 
 	if (err == 0 && num_srvs > 0) {
 		host = srvs[0].target;
+		ignore_err(str_copy(d->target, sizeof(d->target), host),
+		    "then nothing is said of it");
 		d->port = srvs[0].port;
 	}
 	err = dns_addr(&d->query, d->app.dns, host, d->port, on_addrs, d);
@@ -411,6 +447,77 @@ dns_words(const struct doctor *d, const char **class, char *text, size_t size)
 	    esc(d->host), err_str(d->dns_err), *class);
 }
 
+/* The time of the whole was over before the first try ended. */
+static bool
+is_late(const struct doctor *d)
+{
+	return d->out[0].v.class[0] == '\0' && !d->out[0].up;
+}
+
+/* What the first try was at then; or this machine itself failed. */
+static void
+late_words(const struct doctor *d, const char **class, char *text, size_t size)
+{
+	if (d->loop_err != 0) {
+		*class = "hs.internal";
+		(void)snprintf(text, size,
+		    "This machine could not wait for the server %s: %s. Look "
+		    "at its log. [%s]",
+		    esc(d->host), err_str(d->loop_err), *class);
+		return;
+	}
+	*class =
+	    d->out[0].v.phase == TLS_PH_HANDSHAKE ? "hs.silent" : "tcp.timeout";
+	(void)snprintf(text, size,
+	    "The server %s did not answer in time at address %u of %u. A "
+	    "firewall may drop the packets, or the address is wrong. [%s]",
+	    esc(d->host), (unsigned int)d->addr + 1, (unsigned int)d->num_addrs,
+	    *class);
+}
+
+/* TLS held, and the web server refused us by HTTP. */
+static void
+http_words(const struct outcome *o, const char *host, char *text, size_t size)
+{
+	const struct tls_verdict *v = &o->v;
+	bool shown = v->shown != TLS_ID_NONE;
+
+	(void)snprintf(text, size,
+	    "The server %s took the TLS connection and then answered with HTTP "
+	    "status %d: %s%s%s. Install a device certificate of a CA it trusts "
+	    "(bellbird cert show lists ours), or give it ours: "
+	    "ssl_client_certificate in nginx. [http.client_cert]",
+	    esc(host), o->wants_cert,
+	    shown
+		? "it does not take our certificate '"
+		: "it demands a certificate of this device, and none was shown",
+	    shown ? v->shown_subject : "", shown ? "'" : "");
+}
+
+/* RFC 5922 4: the certificate must name the SIP domain; one for the host that
+ * DNS led to is not enough. */
+static void
+srv_note(const struct doctor *d, struct jv *notes)
+{
+	const struct tls_verdict *v = &d->out[0].v;
+	char text[600];
+
+	if (d->target[0] == '\0' || strcmp(v->class, "cert.name_mismatch") != 0)
+		return;
+	for (size_t i = 0; i < v->num_sans; i++) {
+		if (strncmp(v->sans[i], "DNS:", 4) != 0 ||
+		    strcasecmp(v->sans[i] + 4, d->target) != 0)
+			continue;
+		(void)snprintf(text, sizeof(text),
+		    "The SRV record of %.200s leads to %.200s, and the "
+		    "certificate names that host, but not the domain: DNS "
+		    "alone proves nothing. [dns.srv_target]",
+		    esc(d->host), esc(d->target));
+		jv_add(notes, jv_str(text));
+		return;
+	}
+}
+
 static struct jv *
 report(const struct doctor *d)
 {
@@ -421,9 +528,14 @@ report(const struct doctor *d)
 
 	if (d->dns_err != 0)
 		dns_words(d, &class, text, sizeof(text));
+	else if (is_late(d))
+		late_words(d, &class, text, sizeof(text));
 	else if (class[0] != '\0')
 		(void)snprintf(text, sizeof(text), "%s", v->text);
-	else
+	else if (d->out[0].wants_cert != 0) {
+		class = "http.client_cert";
+		http_words(&d->out[0], d->host, text, sizeof(text));
+	} else
 		tls_verdict_line(v, text, sizeof(text));
 	if (d->num_addrs > 0)
 		addr_print(&d->addrs[d->addr], addr);
@@ -435,6 +547,7 @@ report(const struct doctor *d)
 	jv_set_str(o, "text", text);
 	jv_set(o, "probes", probes_json(d));
 	trust_warnings(&d->app, notes);
+	srv_note(d, notes);
 	jv_set(o, "notes", notes);
 	jv_set(o, "verdict", d->dns_err == 0 ? tls_verdict_json(v) : jv_null());
 	return o;
@@ -512,6 +625,21 @@ open_all(struct doctor *d, const struct jv *args)
 	return CTL_OK;
 }
 
+/* The exit code of a failure (design: 7 TLS, 4 time-outs, 1 DNS and TCP). */
+static int
+exit_code(const struct doctor *d)
+{
+	const char *class = d->out[0].v.class;
+
+	if (d->loop_err != 0)
+		return CTL_FAIL;
+	if (d->dns_err != 0)
+		return d->dns_err == ETIMEDOUT ? CTL_TIMEOUT : CTL_FAIL;
+	if (is_late(d) || strcmp(class, "tcp.timeout") == 0)
+		return CTL_TIMEOUT;
+	return strncmp(class, "tcp.", 4) == 0 ? CTL_FAIL : CTL_TLS;
+}
+
 int
 doctor_run(const struct jv *args)
 {
@@ -533,16 +661,13 @@ doctor_run(const struct jv *args)
 		    timer_start(&d->whole, d->app.loop, WHOLE_US, on_whole, d),
 		    "each step has a deadline of its own");
 		if (d->dns_err == 0)
-			ignore_err(loop_run(d->app.loop), "the report tells");
+			d->loop_err = loop_run(d->app.loop);
 		o = report(d);
 		if (!json)
 			add_record(d, o);
 		ctl_print(json, "doctor", o);
 		if (!jv_get_bool(o, "ok", false))
-			code = d->dns_err != 0 ||
-				strncmp(d->out[0].v.class, "tcp.", 4) == 0
-			    ? CTL_FAIL
-			    : CTL_TLS;
+			code = exit_code(d);
 		jv_free(o);
 	}
 	timer_stop(&d->whole);

@@ -45,4 +45,8 @@ MUST_CHECK int prov_http_post(struct prov_http **slot,
     const struct prov_http_conf *conf, prov_http_cb *cb, void *arg);
 void prov_http_stop(struct prov_http **slot);
 
+/* prov_http_wants_cert: does this answer say that the client certificate was
+ * missing or not taken?  nginx and others say so in HTTP, with TLS up. */
+bool prov_http_wants_cert(int status, struct slice body);
+
 #endif
