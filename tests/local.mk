@@ -21,8 +21,10 @@ EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
 	%D%/cross.sh %D%/mutants.py %D%/bench/run.py %D%/bench/bench_speed.py \
 	%D%/bench/bench_tls.py \
 	%D%/peer/registrar.py %D%/peer/bb.py %D%/peer/peers.py \
-	%D%/peer/run.py %D%/peer/kill_shim.c %D%/peer/test_badconf.py \
-	%D%/peer/test_baresip.py %D%/peer/test_certs.py %D%/peer/test_chains.py %D%/peer/test_doctor.py %D%/peer/test_kamailio.py \
+	%D%/peer/run.py %D%/peer/kill_shim.c %D%/peer/clock_shim.c \
+	%D%/peer/servers.py %D%/peer/test_badconf.py \
+	%D%/peer/test_baresip.py %D%/peer/test_certs.py %D%/peer/test_chains.py \
+	%D%/peer/test_classes.py %D%/peer/test_doctor.py %D%/peer/test_kamailio.py \
 	%D%/peer/test_kill.py %D%/peer/test_names.py %D%/peer/test_nginx.py \
 	%D%/peer/test_peers.py %D%/peer/test_program.py %D%/peer/test_sipp.py \
 	%D%/peer/test_docs.py %D%/peer/test_rotate.py %D%/peer/test_trust.py \

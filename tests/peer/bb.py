@@ -45,8 +45,9 @@ def need(*tools):
         "dnsmasq": "dnsmasq-base", "baresip": "baresip-core",
         "sipp": "sip-tester", "stunnel4": "stunnel4", "openssl": "openssl",
         "ip": "iproute2", "curl": "curl", "p11-kit": "p11-kit",
-        "softhsm2-util": "softhsm2",
-        "apache2": "apache2-bin",
+        "softhsm2-util": "softhsm2", "apache2": "apache2-bin",
+        "faketime": "faketime", "sslscan": "sslscan",
+        "testssl": "testssl.sh",
     }
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     for tool in tools:
@@ -157,15 +158,16 @@ class Pki:
         self.peer = self.leaf("peer", "peer.bb.test", self.device_ca,
                               ["DNS:peer.bb.test"], usage="client")
 
-    def ca(self, name, cn, parent=None):
-        return self._make(name, cn, parent or "self", "ca", [], None)
+    def ca(self, name, cn, parent=None, more=""):
+        return self._make(name, cn, parent or "self", "ca", [], None, more=more)
 
     def leaf(self, name, cn, parent, sans=(), usage="server", dates=None,
-             key="P-256"):
+             key="P-256", md="sha256", more=""):
         return self._make(name, cn, parent or "self", usage, list(sans), dates,
-                          key)
+                          key, md, more)
 
-    def _make(self, name, cn, parent, usage, sans, dates, key="P-256"):
+    def _make(self, name, cn, parent, usage, sans, dates, key="P-256",
+              md="sha256", more=""):
         c = Cert(self.dir, name)
         ext = {
             "ca": "basicConstraints=critical,CA:TRUE\n"
@@ -177,17 +179,18 @@ class Pki:
                       "keyUsage=critical,digitalSignature\n"
                       "extendedKeyUsage=clientAuth\n",
         }[usage] + "subjectKeyIdentifier=hash\n" \
-            "authorityKeyIdentifier=keyid\n"
+            "authorityKeyIdentifier=keyid\n" + more + "\n"
         if sans:
             ext += "subjectAltName=%s\n" % ",".join(sans)
         conf = os.path.join(self.dir, name + ".cnf")
         index = os.path.join(self.dir, name + ".index")
         write(index, "")
         write(conf, "[req]\ndistinguished_name=dn\n[dn]\n[ca]\ndefault_ca=d\n"
-              "[d]\ndatabase=%s\nnew_certs_dir=%s\ndefault_md=sha256\n"
+              "[d]\ndatabase=%s\nnew_certs_dir=%s\ndefault_md=%s\n"
               "policy=p\nunique_subject=no\nrand_serial=yes\n"
               "email_in_dn=no\n[p]\ncommonName=supplied\n"
-              "organizationName=optional\n[ext]\n%s" % (index, self.dir, ext))
+              "organizationName=optional\n[ext]\n%s"
+              % (index, self.dir, md, ext))
         csr = os.path.join(self.dir, name + ".csr")
         kind = ["rsa:" + key[4:]] if key.startswith("RSA-") else \
             ["ec", "-pkeyopt", "ec_paramgen_curve:" + key]
