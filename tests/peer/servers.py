@@ -49,7 +49,7 @@ def s_server(t, cert, *words, host="127.0.0.1", port=None, chain=None,
     port = port or bb.free_port(host=host)
     chain = cert.chain if chain is None else chain
     argv = list(prefix) + ["openssl", "s_server", "-accept",
-                           "%s:%d" % (host, port), "-naccept", "60",
+                           "%s:%d" % (host, port),
                            "-cert", cert.crt, "-key", cert.key]
     if "-www" not in words:
         argv.append("-quiet")
