@@ -86,8 +86,11 @@ clock_is_fake(void)
 int
 clock_jump_arm(int fd)
 {
-	/* Some day in the far future; what counts is the cancelling. */
-	struct itimerspec never = { .it_value = { .tv_sec = INT32_MAX } };
+	/* Never: the year 9999, or the end of a time_t of 32 bits.  What counts
+	 * is the cancelling. */
+	struct itimerspec never = { .it_value = { .tv_sec = sizeof(time_t) > 4
+					    ? (time_t)INT64_C(253402300799)
+					    : (time_t)INT32_MAX } };
 
 	if (timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET,
 		&never, NULL) != 0 &&

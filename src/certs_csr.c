@@ -51,6 +51,10 @@ places_read(const struct jv *args, struct places *p)
 		return certs_usage(args,
 		    "--key-out FILE for a new key, or --key FILE for one that "
 		    "exists: one of the two");
+	if (strcmp(p->out, own ? jv_get_str(args, "key") : p->key_out) == 0)
+		return certs_usage(args,
+		    "the request would be written over the key: name two "
+		    "files");
 	if (!certs_free_to_write(args, p->out) ||
 	    (!own && !certs_free_to_write(args, p->key_out)))
 		return CTL_FAIL;

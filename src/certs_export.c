@@ -104,6 +104,8 @@ chain_write(const struct jv *args, const struct chain *c)
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		if (all[i].path == NULL)
 			continue;
+		if (!certs_free_to_write(args, all[i].path))
+			return CTL_FAIL;
 		err = file_write(all[i].path, all[i].b->p, all[i].b->n, 0644);
 		if (err != 0)
 			return certs_fail(args, all[i].path, err_str(err));

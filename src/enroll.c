@@ -92,6 +92,13 @@ renew_at_s(const struct enroll *e, const struct tls_cert_brief *b)
 	    prov_get_int(e->app->store, "est.renew") / 100;
 }
 
+/* A key in a token was put there on purpose: no key of ours takes its place. */
+static bool
+in_token(const struct enroll *e)
+{
+	return tls_env_identity_token(e->app->tls, TLS_ID_SIP_OWNER)[0] != '\0';
+}
+
 /* How long until something has to be asked; 0: it is due. */
 static int64_t
 due_us(const struct enroll *e)
@@ -99,6 +106,8 @@ due_us(const struct enroll *e)
 	struct tls_cert_brief b;
 	int64_t us;
 
+	if (in_token(e))
+		return LOOK_US;
 	if (e->again_us != 0)
 		us = e->again_us - clock_mono_us();
 	else if (!owner_get(e, &b))
@@ -255,6 +264,7 @@ on_kept(int err, void *arg)
 	struct sip_reg_status st;
 	bool first = !tls_env_has_identity(a->tls, TLS_ID_SIP_OWNER);
 	enum keep_what what = k->what;
+	uint32_t dice;
 
 	if (k->path[0] != '\0')
 		file_log_unsynced(k->path, k->unsynced);
@@ -289,6 +299,13 @@ on_kept(int err, void *arg)
 	log_info(LOGC_TLS, 0,
 	    "the owner's certificate is new subject=%s sha256=%s",
 	    e->fresh.subject, e->fresh.sha256);
+	/* One that is past its time when it comes would be asked for at once,
+	 * and by every device. */
+	if (due_us(e) == 0) {
+		tls_random(&dice, sizeof(dice));
+		e->again_us =
+		    clock_mono_us() + enroll_delay_us(1, left_s(e), dice);
+	}
 	tell(e, CTL_OK);
 	/* The first one makes another identity of us; and a registration that
 	 * failed may have failed because of the old one. */
@@ -427,15 +444,12 @@ exit_of(const struct prov_est_result *r)
 	return CTL_FAIL;
 }
 
-/* prov_est_cb. */
+/* What the server said of the request. */
 static void
-on_est(const struct prov_est_result *r, void *arg)
+answered(struct enroll *e, const struct prov_est_result *r)
 {
-	struct enroll *e = arg;
 	bool renewing;
 
-	wallclock_heard(e->app, r->verdict != NULL && r->verdict->peer_verified,
-	    r->date, server_of(e));
 	switch (r->state) {
 	case PROV_EST_DONE:
 		on_issued(e, r);
@@ -458,6 +472,18 @@ on_est(const struct prov_est_result *r, void *arg)
 	if (renewing && strncmp(r->class, "mtls.", 5) == 0)
 		e->by_device = true;
 	enroll_fail(e, r->class, exit_of(r), "", r->text);
+}
+
+/* prov_est_cb. */
+static void
+on_est(const struct prov_est_result *r, void *arg)
+{
+	struct enroll *e = arg;
+
+	answered(e, r);
+	/* Last: a clock that becomes good looks what is due. */
+	wallclock_heard(e->app, r->verdict != NULL && r->verdict->peer_verified,
+	    r->date, server_of(e));
 }
 
 /* ---- asking ---- */
@@ -644,6 +670,16 @@ enroll_ask(struct enroll *e, struct ctl_req *r, bool now)
 		jv_set_str(o, "class", "est.no_server");
 		ctl_fail(r, CTL_CONFIG,
 		    "there is no EST server to ask: set est.server", o);
+		return;
+	}
+	if (in_token(e)) {
+		o = jv_obj();
+		jv_set_str(o, "class", "key.token");
+		ctl_fail(r, CTL_FAIL,
+		    "the owner's key is in a token: a key made here would take "
+		    "its place; have the token's key certified, and write the "
+		    "certificate into sipclient.pem",
+		    o);
 		return;
 	}
 	if (e->est == NULL && e->keep == NULL && !now && due_us(e) > 0) {

@@ -107,6 +107,9 @@ expiry_list(const struct app *a)
 	if (path_join(dir, sizeof(dir), a->paths.state, "certs/trusted") == 0)
 		ignore_err(file_list(dir, on_anchor_file, &l),
 		    "what can be read is listed");
+	if (path_join(
+		dir, sizeof(dir), a->paths.state, "certs/siptrusted.pem") == 0)
+		on_anchor_file(dir, "siptrusted.pem", &l);
 	tls_env_each_verdict(a->tls, on_peer, &l);
 	return l.arr;
 }

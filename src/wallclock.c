@@ -17,10 +17,12 @@ enum {
 	SAVE_S = 86400,
 	TEXT_MAX = 32
 };
-#define DAY_US INT64_C(86400000000)
+#define DAY_US    INT64_C(86400000000)
+/* A clock that was set wrong is mostly set right soon. */
+#define SETTLE_US INT64_C(600000000)
 /* While nothing has confirmed the clock: a daemon that slews it tells nobody.
  */
-#define ASK_US INT64_C(60000000)
+#define ASK_US    INT64_C(60000000)
 
 /* Registering goes first: files of certificates are read here. */
 #define FIRST_US INT64_C(500000)
@@ -128,10 +130,13 @@ static void
 on_day(void *arg)
 {
 	struct app *a = arg;
+	bool settled = clock_mono_us() - a->started_us >= SETTLE_US;
 
-	save(a);
+	if (settled)
+		save(a);
 	expiry_check(a);
-	ignore_err(timer_start(&a->clock->day, a->loop, DAY_US, on_day, a),
+	ignore_err(timer_start(&a->clock->day, a->loop,
+		       settled ? DAY_US : SETTLE_US, on_day, a),
 	    "cannot fail while it is this timer");
 }
 
@@ -173,16 +178,18 @@ on_jump(int fd, int what, void *arg)
 	uint64_t n;
 
 	(void)what;
-	/* ECANCELED tells of the jump; arming anew forgets it. */
-	if (read(fd, &n, sizeof(n)) < 0 && errno == EAGAIN)
-		return;
-	if (clock_jump_arm(fd) != 0)
+	/* ECANCELED tells of the jump; arming anew forgets it.  If the timer
+	 * itself is due, time_t has ended. */
+	if (read(fd, &n, sizeof(n)) >= 0 || clock_jump_arm(fd) != 0)
 		io_stop(&a->clock->jumps);
-	log_info(LOGC_APP, 0, "the clock was set");
+	else
+		log_info(LOGC_APP, 0, "the clock was set");
+	/* Whoever confirmed it spoke of the other time, and a wrong one must
+	 * not become the floor: it never goes back. */
+	a->clock->confirmed = false;
 	a->clock->good = wallclock_is_good(a);
 	tls_env_rejudge(a->tls);
 	wallclock_check(a);
-	save(a);
 	expiry_check(a);
 	enroll_check(a);
 }

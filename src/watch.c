@@ -15,6 +15,7 @@
 enum {
 	/* Copying a folder of certificates is one change. */
 	QUIET_US = 300000,
+	LONGEST_US = 5000000,
 	FOLDERS_MAX = 4
 };
 
@@ -23,6 +24,7 @@ struct watch {
 	int fd; /* of inotify */
 	struct io io;
 	struct timer quiet;
+	int64_t first_us; /* of the changes that wait; 0: none */
 	/* A folder, and the one file in it that matters; "": every file. */
 	struct {
 		int wd;
@@ -38,7 +40,7 @@ add(struct watch *w, const char *dir, const char *file)
 {
 	int wd = inotify_add_watch(w->fd, dir,
 	    IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-		IN_CREATE | IN_ONLYDIR);
+		IN_CREATE | IN_ATTRIB | IN_ONLYDIR);
 	const char *last = strrchr(dir, '/');
 	char above[PATH_MAX];
 
@@ -72,10 +74,8 @@ matters(const struct watch *w, const struct inotify_event *e)
 
 	if ((e->mask & IN_Q_OVERFLOW) != 0)
 		return true; /* something was missed */
-	/* Ours are written under a hidden name and renamed; a file that was
-	 * only begun is told of again when it is closed. */
-	if (e->len == 0 || e->name[0] == '.' ||
-	    (e->mask & (IN_CREATE | IN_ISDIR)) == IN_CREATE)
+	/* Ours are written under a hidden name and renamed. */
+	if (e->len == 0 || e->name[0] == '.')
 		return false;
 	for (size_t i = 0; i < w->num_dirs; i++)
 		any |= w->dirs[i].wd == e->wd &&
@@ -115,6 +115,7 @@ on_quiet(void *arg)
 {
 	struct watch *w = arg;
 
+	w->first_us = 0;
 	add_all(w); /* folders may have come or gone; then, what is in them */
 	trust_reload(w->app);
 	enroll_check(w->app);
@@ -139,7 +140,12 @@ on_events(int fd, int what, void *arg)
 			p += sizeof(*e) + e->len;
 		}
 	}
-	if (any)
+	if (any && w->first_us == 0)
+		w->first_us = clock_mono_us();
+	/* Somebody who never stops writing does not hold it up. */
+	if (any &&
+	    (!timer_is_armed(&w->quiet) ||
+		clock_mono_us() - w->first_us < LONGEST_US))
 		ignore_err(
 		    timer_start(&w->quiet, w->app->loop, QUIET_US, on_quiet, w),
 		    "HUP does the same");

@@ -200,7 +200,8 @@ struct tls_env {
 	char *p11_module, *p11_server; /* owned; module NULL: no tokens */
 	struct tls_p11 *p11;           /* owned; NULL until a slot wants it */
 	uint64_t generation;           /* of trust and identities */
-	CRYPTO_BUFFER_POOL *pool;      /* owned: equal certificates once */
+	uint64_t rejudged;        /* how often live peers were judged again */
+	CRYPTO_BUFFER_POOL *pool; /* owned: equal certificates once */
 	TAILQ_HEAD(tls_ctx_list, tls_ctx) ctxs; /* most recently used first */
 	TAILQ_HEAD(tls_sess_list, tls_sess) sessions;
 	TAILQ_HEAD(, tls_kept) kept;
@@ -315,9 +316,11 @@ struct tls_conn {
 	unsigned int holds; /* callbacks of ours on the stack */
 	bool up, ended, dead, told;
 	bool paused, full, eof, waiting, shut, clear_up;
-	bool again;  /* to be judged once more */
-	int end_err; /* the reason once `ended` */
-	int wr_err;  /* errno of a write; what the peer said is read first */
+	bool again;      /* to be judged once more */
+	uint64_t judged; /* env->rejudged + 1 when the peer was judged; 0:
+			    not yet */
+	int end_err;     /* the reason once `ended` */
+	int wr_err; /* errno of a write; what the peer said is read first */
 	struct p11_key *p11_key;   /* owned reference: signs for us; or NULL */
 	struct p11_op *p11_op;     /* the signature we wait for, or NULL */
 	struct tls_listen *listen; /* that accepted us, or NULL */

@@ -99,6 +99,7 @@ on_verify(SSL *ssl, uint8_t *alert)
 	STACK_OF(X509) * sent;
 	int err = 0;
 
+	c->judged = c->env->rejudged + 1;
 	if ((sent = sk_X509_new_null()) == NULL) {
 		*alert = SSL_AD_INTERNAL_ERROR;
 		return ssl_verify_invalid;

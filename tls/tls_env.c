@@ -322,6 +322,7 @@ tls_env_rejudge(struct tls_env *e)
 {
 	struct tls_conn *c, *next;
 
+	e->rejudged++; /* counts for handshakes that are under way, too */
 	for (c = LIST_FIRST(&e->conns); c != NULL; c = next) {
 		next = LIST_NEXT(c, link);
 		if (c->flt != NULL)

@@ -345,7 +345,10 @@ hs_done(struct tls_conn *c)
 	int err;
 
 	note_negotiated(c);
-	if (v->resumed && v->policy.dir == TLS_SERVER && v->policy.verify &&
+	/* A session that is resumed, and a peer that was judged before trust or
+	 * clock changed and took its time. */
+	if (((v->resumed && v->policy.dir == TLS_SERVER && v->policy.verify) ||
+		(c->judged != 0 && c->judged != c->env->rejudged + 1)) &&
 	    (err = judge_again(c)) != 0)
 		return err;
 	if (v->resumed && v->policy.dir == TLS_CLIENT) {

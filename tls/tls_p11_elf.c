@@ -26,6 +26,7 @@ enum {
 /* Names in the order they were met; each is looked at once. */
 struct closure {
 	char names[OBJECTS_MAX][NAME_SIZE];
+	bool cut; /* there are more than could be looked at */
 	size_t num;
 	char dirs[DIRS_MAX][PATH_MAX];
 	size_t num_dirs;
@@ -60,6 +61,8 @@ name_add(struct closure *c, const char *name)
 	if (c->num < OBJECTS_MAX &&
 	    str_copy(c->names[c->num], NAME_SIZE, name) == 0)
 		c->num++;
+	else
+		c->cut = true;
 }
 
 /* Remembers the folder of a file. */
@@ -194,8 +197,11 @@ tls_p11_elf_clash(const char *path, char *name, size_t size)
 	char at[PATH_MAX];
 	bool clash = false;
 
-	if ((c = calloc(1, sizeof(*c))) == NULL)
-		return false;
+	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		ignore_err(
+		    str_copy(name, size, "(no memory to look)"), "a word");
+		return true; /* what cannot be looked at is not loaded */
+	}
 	dir_add(c, path);
 	(void)dl_iterate_phdr(on_mapped, c);
 	for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
@@ -214,6 +220,12 @@ tls_p11_elf_clash(const char *path, char *name, size_t size)
 			    object_load(c, at) == 0)
 				break;
 		}
+	}
+	if (c->cut && !clash) {
+		ignore_err(
+		    str_copy(name, size, "(more libraries than are looked at)"),
+		    "a word");
+		clash = true;
 	}
 	free(c);
 	return clash;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bellbird/clock.h"
@@ -153,9 +154,14 @@ keylog_open(const struct jv *args, int *fd)
 
 	if (path == NULL)
 		return CTL_OK;
-	*fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (*fd >= 0)
+	*fd = open(
+	    path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	/* One that was there may have been open to all. */
+	if (*fd >= 0 && fchmod(*fd, 0600) == 0)
 		return CTL_OK;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
 	(void)snprintf(
 	    why, sizeof(why), "--out %s: %s", esc(path), err_str(errno));
 	return ctl_error(

@@ -80,6 +80,7 @@ static const struct ctl_opt opts_export_ca[] = {
 	{ "ca", "DIR", "instead of a slot: the CA that ca-init made there" },
 	{ "out", "FILE.pem", "all of them go there" },
 	{ "der", "FILE.der", "the last one, in DER" },
+	{ "force", NULL, "write over files that exist" },
 	{ NULL, NULL, NULL },
 };
 static const struct ctl_opt opts_import[] = {

@@ -148,6 +148,39 @@ no_turn_for_what_is_gone_or_not_up(void **state)
 	world_close();
 }
 
+static unsigned int judged;
+
+/* Asked for each peer that is judged: the first time, trust changes just then,
+ * as if the peer had taken its time with the rest of the handshake. */
+static void
+on_clock(struct tls_clock *out, void *arg)
+{
+	(void)out;
+	if (judged++ == 0)
+		((struct end *)arg)->env->rejudged++;
+}
+
+static void
+who_was_judged_before_the_change_is_judged_after(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		struct end *e = i / 2 == 0 ? &cli : &srv;
+
+		world_open("server.pem", "id");
+		policies("localhost", true);
+		cli.policy.max = versions[i % 2];
+		serve(&srv.policy);
+		judged = 0;
+		tls_env_on_clock(e->env, on_clock, e);
+		talk();
+		assert_int_equal(judged, 2);
+		talk(); /* resumed, with nothing changed: no more than once */
+		assert_int_equal(judged, 3);
+		world_close();
+	}
+}
+
 int
 main(void)
 {
@@ -158,6 +191,8 @@ main(void)
 		cmocka_unit_test(a_client_that_was_asked_loses_its_name),
 		cmocka_unit_test(verify_off_stays_up),
 		cmocka_unit_test(no_turn_for_what_is_gone_or_not_up),
+		cmocka_unit_test(
+		    who_was_judged_before_the_change_is_judged_after),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);
