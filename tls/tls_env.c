@@ -189,6 +189,38 @@ slots_load(struct tls_env *e)
 	return 0;
 }
 
+/* Takes out what has certainly expired: shown, it would only be refused, and
+ * another slot may do (in auto). */
+static void
+slots_judge(struct tls_env *e)
+{
+	static const enum tls_identity ids[] = { TLS_ID_FACTORY,
+		TLS_ID_SIP_OWNER };
+	struct tls_clock c = { .wall_s = clock_wall_s(),
+		.floor_s = clock_floor_s() };
+	char iso[32];
+
+	if (e->on_clock != NULL)
+		e->on_clock(&c, e->on_clock_arg);
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		struct tls_slot *s = &e->slots[ids[i]];
+		int64_t end = s->brief.not_after_s;
+
+		if (s->num == 0 ||
+		    end >= (c.trusted && c.wall_s > c.floor_s ? c.wall_s
+							      : c.floor_s))
+			continue;
+		clock_iso(iso, sizeof(iso), end * 1000000);
+		tls_slot_clear(s);
+		(void)snprintf(s->error, sizeof(s->error),
+		    "the certificate expired at %.19sZ: install a new one "
+		    "[cert.expired]",
+		    iso);
+		log_err(LOGC_TLS, 0, "certificate %s not used: %s",
+		    tls_identity_name(ids[i]), s->error);
+	}
+}
+
 /* Reads everything again; only lack of memory is an error here. */
 static int
 env_load(struct tls_env *e)
@@ -206,8 +238,10 @@ env_load(struct tls_env *e)
 	/* A slot that is read again keeps its session with the token. */
 	for (int i = 0; i < TLS_ID_MAX; i++)
 		held[i] = tls_p11_hold(e->slots[i].token);
-	if ((err = slots_load(e)) == 0)
+	if ((err = slots_load(e)) == 0) {
+		slots_judge(e);
 		err = tokens_bind(e);
+	}
 	for (int i = 0; i < TLS_ID_MAX; i++)
 		tls_p11_put(held[i]);
 	return err;
@@ -460,6 +494,7 @@ tls_env_on_clock(struct tls_env *e, tls_clock_cb *cb, void *arg)
 {
 	e->on_clock = cb;
 	e->on_clock_arg = arg;
+	slots_judge(e);
 }
 
 void

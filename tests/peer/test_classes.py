@@ -285,7 +285,7 @@ NAMES = [
     Row("a name without an address", "dns.nodata", "no address", lambda w, v:
         "bb.test", 1, "prov"),
     Row("a name server that does not help", "dns.fail", "name servers",
-        lambda w, v: "server.example.org", 1, "prov"),
+        lambda w, v: "server.example.net", 1, "prov"),
     Row("SRV leads to a host, and only that is named", "cert.name_mismatch",
         "sip.bb.test", lambda w, v: s_server(
             w.t, w.srv, host=peers.ADDRESS, port=peers.SRV_PORT) and "bb.test",

@@ -181,6 +181,36 @@ who_was_judged_before_the_change_is_judged_after(void **state)
 	}
 }
 
+static void
+on_good_clock(struct tls_clock *out, void *arg)
+{
+	(void)arg;
+	out->trusted = true;
+}
+
+/* Our own: refused at load once it has certainly ended, with the reason. */
+static void
+an_identity_that_has_ended_is_not_shown(void **state)
+{
+	(void)state;
+	world_open("server.pem", "expired-id");
+	/* The clock may be wrong, and the floor is before its end. */
+	assert_true(tls_env_has_identity(cli.env, TLS_ID_FACTORY));
+	tls_env_on_clock(cli.env, on_good_clock, NULL);
+	for (int i = 0; i < 2; i++) {
+		assert_false(tls_env_has_identity(cli.env, TLS_ID_FACTORY));
+		assert_non_null(
+		    strstr(tls_env_identity_error(cli.env, TLS_ID_FACTORY),
+			"[cert.expired]"));
+		tls_env_reload(cli.env);
+	}
+	policies("localhost", false);
+	serve(&srv.policy);
+	talk();
+	assert_int_equal(tls_conn_verdict(cli.c)->shown, TLS_ID_NONE);
+	world_close();
+}
+
 int
 main(void)
 {
@@ -191,6 +221,7 @@ main(void)
 		cmocka_unit_test(a_client_that_was_asked_loses_its_name),
 		cmocka_unit_test(verify_off_stays_up),
 		cmocka_unit_test(no_turn_for_what_is_gone_or_not_up),
+		cmocka_unit_test(an_identity_that_has_ended_is_not_shown),
 		cmocka_unit_test(
 		    who_was_judged_before_the_change_is_judged_after),
 	};
