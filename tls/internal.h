@@ -74,6 +74,9 @@ MUST_CHECK int tls_x509_cn(const X509 *c, char *out, size_t size);
 /* tls_x509_sans writes "DNS:a" .. and returns how many. */
 size_t tls_x509_sans(X509 *c, char (*out)[128], size_t max);
 X509 *tls_x509_of(const CRYPTO_BUFFER *b);
+/* tls_x509_is_self_signed: names alone do not tell, another key of the same
+ * name may have signed it (RFC 5280 3.2, self-issued). */
+bool tls_x509_is_self_signed(X509 *x);
 
 /* ---- tls_trust.c, tls_index.c ---- */
 

@@ -11,14 +11,6 @@
 
 #include "internal.h"
 
-/* Did this certificate sign itself? */
-static bool
-is_root(X509 *x)
-{
-	return X509_NAME_cmp(
-		   X509_get_subject_name(x), X509_get_issuer_name(x)) == 0;
-}
-
 /* Prints them, the nearest first; at least one. */
 static int
 issuers_print(STACK_OF(X509) * all, struct tls_issuers *out, struct buf *pem,
@@ -44,7 +36,7 @@ issuers_print(STACK_OF(X509) * all, struct tls_issuers *out, struct buf *pem,
 	}
 	err = buf_add(der, p, (size_t)n);
 	OPENSSL_free(p);
-	got.complete = is_root(x);
+	got.complete = tls_x509_is_self_signed(x);
 	if (err == 0)
 		*out = got;
 	return err;

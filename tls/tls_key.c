@@ -103,14 +103,6 @@ leaf_of(const struct parts *p)
 	return NULL;
 }
 
-/* Did this certificate sign itself? */
-static bool
-is_root(X509 *x)
-{
-	return X509_NAME_cmp(
-		   X509_get_subject_name(x), X509_get_issuer_name(x)) == 0;
-}
-
 /* The issuer of `c` among the parts: roots, which are not sent, or others. */
 static X509 *
 issuer_of(const struct parts *p, X509 *c, bool root)
@@ -121,7 +113,7 @@ issuer_of(const struct parts *p, X509 *c, bool root)
 		if (x != c &&
 		    X509_NAME_cmp(X509_get_subject_name(x),
 			X509_get_issuer_name(c)) == 0 &&
-		    is_root(x) == root)
+		    tls_x509_is_self_signed(x) == root)
 			return x;
 	}
 	return NULL;

@@ -169,23 +169,6 @@ is_signed_by(X509 *x, const STACK_OF(X509) * sk, bool *any)
 	return yes;
 }
 
-/* Names alone do not tell: others may have issued it under its own name. */
-static bool
-is_self_signed(X509 *x)
-{
-	EVP_PKEY *k;
-	bool yes;
-
-	if (X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) !=
-	    0)
-		return false;
-	k = X509_get_pubkey(x);
-	yes = k != NULL && X509_verify(x, k) == 1;
-	EVP_PKEY_free(k);
-	tls_err_drop();
-	return yes;
-}
-
 /*
  * The issuer is there by its name, trusted or sent, and still did not do: it is
  * no CA, or another one that was given the same name.  False if neither.
@@ -225,7 +208,7 @@ explain_untrusted(struct judge *j)
 	X509 *top =
 	    n > 0 ? sk_X509_value(j->chain, n - 1) : sk_X509_value(j->sent, 0);
 	size_t anchors = tls_env_num_anchors(j->env, j->v->policy.trust);
-	bool self = is_self_signed(top);
+	bool self = tls_x509_is_self_signed(top);
 	bool aia = X509_get_ext_by_NID(top, NID_info_access, -1) >= 0;
 	char name[128], issuer[128];
 

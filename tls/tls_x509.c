@@ -238,3 +238,19 @@ tls_x509_of(const CRYPTO_BUFFER *b)
 {
 	return tls_der_cert(CRYPTO_BUFFER_data(b), CRYPTO_BUFFER_len(b));
 }
+
+bool
+tls_x509_is_self_signed(X509 *x)
+{
+	EVP_PKEY *k;
+	bool yes;
+
+	if (X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) !=
+	    0)
+		return false;
+	k = X509_get_pubkey(x);
+	yes = k != NULL && X509_verify(x, k) == 1;
+	EVP_PKEY_free(k);
+	tls_err_drop();
+	return yes;
+}

@@ -168,6 +168,26 @@ keylog_open(const struct jv *args, int *fd)
 	    jv_get_bool(args, "json", false), CTL_USAGE, why, NULL);
 }
 
+/* `cert enroll --cacerts`: is there a file to write, and is it free? */
+static int
+cacerts_check(const struct ctl_verb *v, const struct jv *args)
+{
+	bool json = jv_get_bool(args, "json", false);
+	bool wanted = jv_get_bool(args, "cacerts", false);
+	const char *path = jv_get_str(args, "out");
+
+	if (strcmp(v->name, "cert enroll") != 0)
+		return CTL_OK;
+	if (wanted != (path != NULL))
+		return ctl_error(json, CTL_USAGE,
+		    "--cacerts and --out FILE belong together", NULL);
+	if (wanted && access(path, F_OK) == 0)
+		return ctl_error(json, CTL_FAIL,
+		    "--out: that file exists and would be lost: name another",
+		    NULL);
+	return CTL_OK;
+}
+
 /* `cert enroll --cacerts`: the certificates go into the file. */
 static int
 cacerts_save(bool json, const struct jv *args, const struct jv *result)
@@ -205,14 +225,9 @@ ctl_remote(
 	if (strcmp(v->name, "prov run") == 0 ||
 	    strcmp(v->name, "cert enroll") == 0)
 		deadline = CTL_FOREVER; /* a server may be slow; it ends */
-	if (strcmp(v->name, "cert enroll") == 0 &&
-	    jv_get_bool(args, "cacerts", false) !=
-		(jv_get_str(args, "out") != NULL)) {
-		jv_free(out);
-		return ctl_error(json, CTL_USAGE,
-		    "--cacerts and --out FILE belong together", NULL);
-	}
-	code = remote_args(v, args, out);
+	code = cacerts_check(v, args);
+	if (code == CTL_OK)
+		code = remote_args(v, args, out);
 	if (code == CTL_OK && strcmp(v->name, "tls keylog") == 0)
 		code = keylog_open(args, &fd);
 	if (code == CTL_OK && fd >= 0)

@@ -482,6 +482,8 @@ def ca_certificates_are_fetched_and_not_trusted(t):
          "the file has the CA's certificate", bb.read(out))
     t.ok(os.listdir(os.path.join(e.state, "certs", "trusted")) == ["ca.pem"],
          "it is trusted by nobody because of it")
+    t.ok(e.verb("cert", "enroll", "--cacerts", "--out", out).code == 1,
+         "it writes over nothing")
     t.ok(e.verb("cert", "enroll", "--cacerts").code == 2,
          "--cacerts without --out: exit 2")
     e.verb("config", "set", "est.server", "")
