@@ -402,6 +402,20 @@ void tls_listen_gone(struct tls_conn *c);
 MUST_CHECK int tls_cert_stack(
     const char *path, STACK_OF(X509) * all, char *why, size_t why_size);
 
+/* ---- tls_csr.c ---- */
+
+/* What a request for a certificate (PKCS#10, RFC 2986) asks for. */
+struct tls_req {
+	X509 *old;          /* subject and SAN are its own; NULL: those below */
+	const char *cn;     /* as text */
+	const char *serial; /* serialNumber of a device (802.1AR); or NULL */
+	const char *sans;   /* "DNS:a,URI:sip:b"; NULL, "": none */
+};
+/* tls_req_make composes and signs it.  EINVAL for a name that cannot be written
+ * (a CN beyond 64 characters), E_TLS_KEY for a key that cannot sign. */
+MUST_CHECK int tls_req_make(
+    const struct tls_req *q, EVP_PKEY *k, X509_REQ **out);
+
 /* ---- tls_mint.c ---- */
 
 /* tls_mint_key makes a key pair: 0 or 256 is EC P-256, 384 is EC P-384, more

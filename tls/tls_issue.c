@@ -21,62 +21,6 @@
 
 /* ---- the request ---- */
 
-/* Pushes an extension; takes it. */
-static bool
-ext_push(STACK_OF(X509_EXTENSION) * sk, X509_EXTENSION *x)
-{
-	if (x != NULL && sk_X509_EXTENSION_push(sk, x) != 0)
-		return true;
-	X509_EXTENSION_free(x);
-	return false;
-}
-
-/* The alternative names: those of `old`, or of a list as text. */
-static bool
-ext_names(STACK_OF(X509_EXTENSION) * sk, X509 *old, const char *sans)
-{
-	int at;
-
-	if (old == NULL)
-		return sans == NULL || sans[0] == '\0' ||
-		    ext_push(sk,
-			X509V3_EXT_nconf_nid(
-			    NULL, NULL, NID_subject_alt_name, sans));
-	at = X509_get_ext_by_NID(old, NID_subject_alt_name, -1);
-	return at < 0 ||
-	    ext_push(sk, X509_EXTENSION_dup(X509_get_ext(old, at)));
-}
-
-/* What the CA is asked to put in beside the name. */
-static bool
-exts_add(X509_REQ *r, X509 *old, const char *sans)
-{
-	STACK_OF(X509_EXTENSION) *sk = sk_X509_EXTENSION_new_null();
-	bool ok;
-
-	ok = sk != NULL &&
-	    ext_push(sk,
-		X509V3_EXT_nconf_nid(
-		    NULL, NULL, NID_key_usage, "critical,digitalSignature")) &&
-	    ext_push(sk,
-		X509V3_EXT_nconf_nid(
-		    NULL, NULL, NID_ext_key_usage, "clientAuth")) &&
-	    ext_names(sk, old, sans) && X509_REQ_add_extensions(r, sk) == 1;
-	sk_X509_EXTENSION_pop_free(sk, X509_EXTENSION_free);
-	return ok;
-}
-
-/* The subject: that of `old`, or a CN. */
-static bool
-subject_set(X509_REQ *r, X509 *old, const char *cn)
-{
-	if (old != NULL)
-		return X509_REQ_set_subject_name(
-			   r, X509_get_subject_name(old)) == 1;
-	return X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(r), "CN",
-		   MBSTRING_UTF8, (const uint8_t *)cn, -1, -1, 0) == 1;
-}
-
 /* Appends the request in DER. */
 static int
 request_print(X509_REQ *r, struct buf *der)
@@ -94,10 +38,10 @@ int
 tls_request_make(const struct tls_env *e, const struct tls_request *q,
     struct buf *der, struct buf *key)
 {
+	struct tls_req what = { .cn = q->cn, .sans = q->sans };
 	bool again = q->again != TLS_ID_NONE;
 	X509_REQ *r = NULL;
 	EVP_PKEY *k = NULL;
-	X509 *old = NULL;
 	int err;
 
 	if (again && !tls_env_has_identity(e, q->again))
@@ -106,24 +50,14 @@ tls_request_make(const struct tls_env *e, const struct tls_request *q,
 	    (q->cn == NULL || q->cn[0] == '\0' ||
 		tls_mint_check(q->sans, NULL, 0) != 0))
 		return EINVAL;
-	if (again && (old = tls_x509_of(e->slots[q->again].certs[0])) == NULL)
+	if (again &&
+	    (what.old = tls_x509_of(e->slots[q->again].certs[0])) == NULL)
 		return ENOMEM;
-	if ((err = tls_mint_key(0, &k)) != 0)
-		goto out;
-	err = ENOMEM;
-	if ((r = X509_REQ_new()) == NULL || !X509_REQ_set_version(r, 0) ||
-	    !X509_REQ_set_pubkey(r, k))
-		goto out;
-	err = EINVAL; /* a CN beyond 64 characters, a SAN that is none */
-	if (!subject_set(r, old, q->cn) || !exts_add(r, old, q->sans))
-		goto out;
-	err = ENOMEM;
-	if (X509_REQ_sign(r, k, EVP_sha256()) == 0 ||
-	    (err = request_print(r, der)) != 0)
-		goto out;
-	err = tls_mint_pem_key(k, key);
-out:
-	X509_free(old);
+	if ((err = tls_mint_key(0, &k)) == 0 &&
+	    (err = tls_req_make(&what, k, &r)) == 0 &&
+	    (err = request_print(r, der)) == 0)
+		err = tls_mint_pem_key(k, key);
+	X509_free(what.old);
 	X509_REQ_free(r);
 	EVP_PKEY_free(k);
 	tls_err_drop();

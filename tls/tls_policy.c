@@ -280,7 +280,10 @@ name_copy(char out[static TLS_NAME_MAX + 1], const char *name)
 		    (unsigned char)s.p[i] >= 0x7f)
 			return false;
 	}
-	return str_copy_slice(out, TLS_NAME_MAX + 1, s) == 0;
+	if (str_copy_slice(out, TLS_NAME_MAX + 1, s) != 0)
+		return false;
+	return tls_name_is_ip(out) ||
+	    (out[0] != '.' && strpbrk(out, ":[]") == NULL);
 }
 
 /* Whom we expect, and by which rule. */

@@ -32,7 +32,7 @@ BEGIN {
 	split("printf vprintf puts putchar", a, " "); for (i in a) out[a[i]] = 1
 	ban("time gettimeofday clock_gettime", "time only through clock.h")
 	split("time gettimeofday clock_gettime", a, " "); for (i in a) tick[a[i]] = 1
-	split("strcpy strcat sprintf vsprintf gets strtok alloca system popen", a, " "); for (i in a) intest[a[i]] = 1
+	split("strcpy strcat sprintf vsprintf gets strncpy strncat sscanf atoi atol strtok alloca system popen", a, " "); for (i in a) intest[a[i]] = 1
 }
 # blank returns the line without comments and without what strings hold.
 function blank(s,    r, i, c, two) {

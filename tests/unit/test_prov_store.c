@@ -545,10 +545,10 @@ on_change(
 	t->calls++;
 	t->scopes = scopes;
 	t->keys[0] = '\0';
-	for (size_t i = 0; i < num_keys; i++) {
-		strncat(
-		    t->keys, keys[i], sizeof(t->keys) - strlen(t->keys) - 1);
-		strncat(t->keys, " ", sizeof(t->keys) - strlen(t->keys) - 1);
+	for (size_t i = 0, n = 0; i < num_keys; i++) {
+		n += (size_t)snprintf(
+		    t->keys + n, sizeof(t->keys) - n, "%s ", keys[i]);
+		assert_true(n < sizeof(t->keys));
 	}
 }
 
