@@ -341,10 +341,14 @@ class Capture:
         self.thread.start()
 
     def _run(self):
-        while not self.stopped:
+        while True:
+            if self.stopped:  # what is queued is still read
+                self.sock.setblocking(False)
             try:
                 frame, where = self.sock.recvfrom(70000)
-            except (socket.timeout, OSError):
+            except OSError:  # nothing there now
+                if self.stopped:
+                    return
                 continue
             if where[2] == socket.PACKET_OUTGOING:
                 continue
@@ -360,14 +364,8 @@ class Capture:
                 self.syn.append((sport, dport))
 
     def stop(self):
-        # What is queued is still read: the last read times out.
-        end, mark = time.monotonic() + 2, None
-        while mark != (len(self.udp), len(self.syn)) \
-                and time.monotonic() < end:
-            mark = (len(self.udp), len(self.syn))
-            time.sleep(0.1)
         self.stopped = True
-        self.thread.join(2)
+        self.thread.join()
         self.sock.close()
 
 

@@ -238,7 +238,8 @@ def token_goes_and_comes(t):
     token.signal(signal.SIGSTOP)
     e.verb("reload")
     e.spawn("run", "prov", "run")
-    time.sleep(0.3)
+    bb.wait_until(lambda: e.status()["prov"]["state"] == "running", 5,
+                  "the run that waits for the token")
     begun = time.monotonic()
     t.ok(e.proc.stop(10) == 0 and time.monotonic() - begun < 9,
          "a clean end while the token is silent")
