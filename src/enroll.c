@@ -659,19 +659,29 @@ enroll_changed(struct app *a)
 
 /* ---- the verb ---- */
 
+/* Fails the command if there is nobody to ask. */
+static bool
+has_no_server(const struct enroll *e, struct ctl_req *r)
+{
+	struct jv *o;
+
+	if (server_of(e)[0] != '\0')
+		return false;
+	o = jv_obj();
+	jv_set_str(o, "class", "est.no_server");
+	ctl_fail(
+	    r, CTL_CONFIG, "there is no EST server to ask: set est.server", o);
+	return true;
+}
+
 void
 enroll_ask(struct enroll *e, struct ctl_req *r, bool now)
 {
 	struct waiter *w;
 	struct jv *o;
 
-	if (server_of(e)[0] == '\0') {
-		o = jv_obj();
-		jv_set_str(o, "class", "est.no_server");
-		ctl_fail(r, CTL_CONFIG,
-		    "there is no EST server to ask: set est.server", o);
+	if (has_no_server(e, r))
 		return;
-	}
 	if (in_token(e)) {
 		o = jv_obj();
 		jv_set_str(o, "class", "key.token");
@@ -752,16 +762,10 @@ void
 enroll_cacerts(struct enroll *e, struct ctl_req *r)
 {
 	char why[WHY_SIZE] = "";
-	struct jv *o = NULL;
 	int err;
 
-	if (server_of(e)[0] == '\0') {
-		o = jv_obj();
-		jv_set_str(o, "class", "est.no_server");
-		ctl_fail(r, CTL_CONFIG,
-		    "there is no EST server to ask: set est.server", o);
+	if (has_no_server(e, r))
 		return;
-	}
 	if (e->ca != NULL) {
 		ctl_fail(r, CTL_FAIL,
 		    "somebody is asking for them already; try again", NULL);

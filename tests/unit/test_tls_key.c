@@ -32,24 +32,32 @@ on_line(enum log_level lv, enum log_cat cat, uint64_t id, const char *line,
 	num_lines++;
 }
 
+/* What a file holds. */
+static void
+slot_get(struct tls_slot *s, const char *from)
+{
+	char why[200];
+	struct buf b;
+
+	memset(s, 0, sizeof(*s));
+	buf_init(&b, PEM_MAX);
+	get(from, &b);
+	assert_int_equal(tls_slot_parse(s, b.p, b.n, why, sizeof(why)), 0);
+	buf_clear(&b);
+}
+
 /* Splits a minted file; the form of the key is that of old tools (SEC 1,
  * PKCS #1). */
 static void
 split(const char *from, const char *cert, const char *key)
 {
 	struct tls_slot s;
-	struct buf b;
-	char why[200];
 	BIO *bio = BIO_new(BIO_s_mem());
 	const uint8_t *p;
 	X509 *c = cert_of(from, 0);
 	size_t n;
 
-	memset(&s, 0, sizeof(s));
-	buf_init(&b, PEM_MAX);
-	get(from, &b);
-	assert_int_equal(tls_slot_parse(&s, b.p, b.n, why, sizeof(why)), 0);
-	buf_clear(&b);
+	slot_get(&s, from);
 	if (EVP_PKEY_id(s.key) == EVP_PKEY_EC)
 		assert_int_equal(
 		    PEM_write_bio_ECPrivateKey(bio, EVP_PKEY_get0_EC_KEY(s.key),
@@ -456,17 +464,11 @@ put_p12(const char *from, const char *password, int nid, const char *to)
 	BIO *bio = BIO_new(BIO_s_mem());
 	const uint8_t *p;
 	struct tls_slot s;
-	char why[200];
-	struct buf b;
 	X509 *leaf = cert_of(from, 0);
 	PKCS12 *p12;
 	size_t n;
 
-	memset(&s, 0, sizeof(s));
-	buf_init(&b, PEM_MAX);
-	get(from, &b);
-	assert_int_equal(tls_slot_parse(&s, b.p, b.n, why, sizeof(why)), 0);
-	buf_clear(&b);
+	slot_get(&s, from);
 	for (size_t i = 1; i < s.num; i++)
 		assert_true(sk_X509_push(sk, tls_x509_of(s.certs[i])) != 0);
 	p12 = PKCS12_create(password, NULL, s.key, leaf, sk, nid, nid, 0, 0, 0);

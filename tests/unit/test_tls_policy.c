@@ -54,6 +54,9 @@ struct row {
 #define CONFIGURED "name: the name the user configured; by "
 #define SIP_NAME   CONFIGURED "RFC 5922: URI:sip, else DNS"
 #define HTTPS_NAME CONFIGURED "RFC 9525: DNS in the SAN"
+#define NO_TRUST                                                       \
+	"@.tls.trust is empty while @.tls.verify = 1: no certificate " \
+	"could ever be trusted"
 #define NO_NAME                                                     \
 	"@.tls.name and the configured server give no name that a " \
 	"certificate could carry"
@@ -195,15 +198,11 @@ static const struct row sets[] = {
 	{ "a set there is not", SIP, "trust=15",
 	    "trust=builtin+trusted+siptrusted",
 	    { "trust: @.tls.trust = builtin+trusted+siptrusted" } },
-	{ "nothing to trust", SIP, "trust=", NULL,
-	    { "@.tls.trust is empty while @.tls.verify = 1: no certificate "
-	      "could ever be trusted" } },
+	{ "nothing to trust", SIP, "trust=", NULL, { NO_TRUST } },
 	{ "nothing but a set there is not", SIP, "trust=8", NULL,
-	    { "@.tls.trust is empty while @.tls.verify = 1: no certificate "
-	      "could ever be trusted" } },
+	    { NO_TRUST } },
 	{ "nothing to trust an issuer by", EST, "trust= verify=0", NULL,
-	    { "@.tls.trust is empty while @.tls.verify = 1: no certificate "
-	      "could ever be trusted" } },
+	    { NO_TRUST } },
 	{ "nothing to trust, nothing verified", SIP, "trust= verify=0",
 	    "trust= verify=0",
 	    { "verify: @.tls.verify = 0: NOT checked, anybody could answer in "
