@@ -22,6 +22,9 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 POLL_S = 0.005
+# Peers that are known to die of faults of their own (run_one), and of which.
+FAULTY = {"kamailio"}
+FAULTS = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS}
 MAC = "0022ee112233"
 OTHER_MAC = "0022ee445566"
 
@@ -444,7 +447,7 @@ class SrtpKeys:
 
 class Proc:
     def __init__(self, bench, name, argv, cwd=None, env=None, stdin=None):
-        self.name = name
+        self.name, self.argv = name, argv
         self.log = os.path.join(bench.dir, name + ".log")
         bench.logs.append(self.log)
         self.started = time.monotonic()
@@ -464,6 +467,16 @@ class Proc:
 
     def text(self):
         return read(self.log)
+
+    def crash(self):
+        """The signal of a fault that it, or a child that it tells of, died
+        of, in words; None if there was none."""
+        told = re.search(r"exited by a signal (%s)\b" % "|".join(
+            str(int(n)) for n in FAULTS), self.text())
+        if told:
+            return "signal " + told[1]
+        code = self.popen.poll()
+        return "signal %d" % -code if code and -code in FAULTS else None
 
     def wait_log(self, pattern, seconds):
         return wait_until(lambda: re.search(pattern, self.text()), seconds,
@@ -676,21 +689,29 @@ class Bench:
         self.dir = tempfile.mkdtemp(prefix="bb-%s-" % name)
         self.procs, self.logs, self.closers = [], [], []
         self.passed = self.failed = 0
+        self.said = []
 
     def ok(self, good, text, detail=""):
         """One check.  A failed one does not end the test."""
         if good:
             self.passed += 1
-            print("ok - " + text, flush=True)
+            self.said.append("ok - " + text)
         else:
             self.failed += 1
-            print("not ok - " + text, flush=True)
+            self.said.append("not ok - " + text)
             for line in str(detail).splitlines()[:40]:
-                print("#   " + line, flush=True)
+                self.note("  " + line)
         return bool(good)
 
     def note(self, text):
-        print("# " + text, flush=True)
+        self.said.append("# " + text)
+
+    def crashed_peer(self):
+        """Which of FAULTY died of a fault, in words; None if none did."""
+        for p in self.procs:
+            if p.argv[0] in FAULTY and p.crash():
+                return "%s died of %s" % (p.name, p.crash())
+        return None
 
     def endpoint(self, *a, **k):
         return Endpoint(self, *a, **k)
@@ -714,7 +735,7 @@ class Bench:
                 if tail:
                     self.note("---- last lines of " + os.path.basename(log))
                 for line in tail:
-                    print("#   " + line[:400], flush=True)
+                    self.note("  " + line[:400])
         if self.failed and os.environ.get("BB_KEEP"):
             self.note("kept: " + self.dir)
         else:
@@ -734,8 +755,25 @@ def test(seconds):
 test.all = []
 
 
-def run_one(fn, pki):
-    """Runs a test under its deadline; returns (passed, failed)."""
+def run_one(fn, pki, tell=lambda line: print(line, flush=True)):
+    """Runs a test; returns (passed, failed).  Where a peer died of a fault
+    (Kamailio 5.6 with OpenSSL 3 does, once in some hundred runs: processes that
+    share its contexts) the run says nothing of us: it counts for nothing, is
+    told, and there is one more, which counts whatever happens."""
+    b, crash = run_once(fn, pki)
+    if b.failed and crash:
+        tell("# %s: %s, so this run does not count; once more"
+             % (fn.__name__, crash))
+        for line in b.said:
+            tell("#   " + line)
+        b, _ = run_once(fn, pki)
+    for line in b.said:
+        tell(line)
+    return b.passed, b.failed
+
+
+def run_once(fn, pki):
+    """One run under the deadline; returns the bench and who crashed."""
     b = Bench(fn.__name__.replace("_", "-"), pki)
     b.note(fn.__name__ + (": " + fn.__doc__.split("\n")[0]
                           if fn.__doc__ else ""))
@@ -754,5 +792,6 @@ def run_one(fn, pki):
     finally:
         signal.alarm(0)
         b.note("%s took %.1f s" % (fn.__name__, time.monotonic() - begun))
+        crash = b.crashed_peer()
         b.close()
-    return b.passed, b.failed
+    return b, crash

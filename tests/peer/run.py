@@ -68,6 +68,8 @@ def inside(module, words, report):
         failed += 1
     finally:
         world.close()
+        for line in world.said:
+            print(line, flush=True)
         shutil.rmtree(top, ignore_errors=True)
     with open(report, "w") as out:
         json.dump([passed, failed], out)

@@ -193,3 +193,36 @@ def plain_tls_sees_no_certificate(t):
         except ssl.SSLError as e:
             said = str(e)
         t.ok(word in said, "%s: %s" % (os.path.basename(cert.crt), word), said)
+
+
+@bb.test(30)
+def a_peer_that_crashes_is_tried_once_more(t):
+    """A run in which Kamailio died of its own fault counts for nothing, the
+    second one counts whatever happens; our own crashes always count."""
+    def broken(times, ours=False):
+        runs = []
+
+        def fn(b):
+            runs.append(b)
+            k = peers.Kamailio(b, name="k%d" % len(runs))
+            children = bb.wait_until(lambda: bb.read(
+                "/proc/%d/task/%d/children" % ((k.proc.popen.pid,) * 2)
+            ).split(), 5, "kamailio has children", alive=k.proc)
+            if ours:
+                p = bb.Proc(b, "bellbird", ["sh", "-c", "kill -SEGV $$"])
+                p.wait_exit(5)
+            elif len(runs) <= times:
+                subprocess.run(["kill", "-SEGV", children[-1]], check=True)
+                k.proc.wait_exit(5)
+            b.ok(k.proc.poll() is None and not ours, "all live")
+        fn.deadline = 20
+        quiet = []
+        return bb.run_one(fn, t.pki, tell=quiet.append), len(runs), quiet
+    got, runs, said = broken(1)
+    t.ok(got == (1, 0) and runs == 2, "one crash: once more", (got, runs))
+    t.ok(any("does not count" in s and "signal 11" in s for s in said),
+         "and it says so", said)
+    got, runs, said = broken(2)
+    t.ok(got == (0, 1) and runs == 2, "two crashes fail", (got, runs))
+    got, runs, said = broken(0, ours=True)
+    t.ok(got == (0, 1) and runs == 1, "our own crash fails", (got, runs))
