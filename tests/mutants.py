@@ -27,8 +27,7 @@ EQUAL = [
     ("s->profile = TLS_PROFILE_INTERMEDIATE", "dropped", "it is 0, as memset "
      "left it"),
     ("p->name_rule = TLS_NAME_NONE", "dropped", "the same"),
-    ("from == NULL", "0", "an empty name is refused too; memrchr may not get "
-     "NULL by the standard, but lets it pass"),
+    ("s.n > 0", "1", "before an empty name stands its bracket, no dot"),
 ]
 
 

@@ -248,11 +248,11 @@ port_at(struct slice s)
 	struct slice port;
 	int64_t n;
 
-	if (colon == NULL || colon == s.p)
+	if (colon == NULL)
 		return s.n;
 	port = (struct slice){ colon + 1, s.n - (size_t)(colon + 1 - s.p) };
 	if (str_int(port, 0, 65535, &n) != 0 ||
-	    (colon[-1] != ']' && memchr(s.p, ':', s.n) != colon))
+	    (memchr(s.p, ':', s.n) != colon && colon[-1] != ']'))
 		return s.n;
 	return (size_t)(colon - s.p);
 }
@@ -265,15 +265,13 @@ name_copy(char out[static TLS_NAME_MAX + 1], const char *name)
 	struct slice s = slice_of(name);
 
 	s.n = port_at(s);
-	if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']') {
+	if (s.p[0] == '[' && s.p[s.n - 1] == ']') {
 		s.p++;
 		s.n -= 2;
 	}
 	s.n = zone_at(s);
-	if (s.n > 1 && s.p[s.n - 1] == '.')
+	if (s.n > 0 && s.p[s.n - 1] == '.')
 		s.n--;
-	if (s.n == 0)
-		return false;
 	for (size_t i = 0; i < s.n; i++) {
 		/* Names on the wire are ASCII (A-labels). */
 		if ((unsigned char)s.p[i] <= ' ' ||
@@ -283,7 +281,7 @@ name_copy(char out[static TLS_NAME_MAX + 1], const char *name)
 	if (str_copy_slice(out, TLS_NAME_MAX + 1, s) != 0)
 		return false;
 	return tls_name_is_ip(out) ||
-	    (out[0] != '.' && strpbrk(out, ":[]") == NULL);
+	    (out[0] != '\0' && out[0] != '.' && strpbrk(out, ":[]") == NULL);
 }
 
 /* Whom we expect, and by which rule. */
