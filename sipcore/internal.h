@@ -310,6 +310,20 @@ struct sip_listener {
 struct sip_allow; /* one element of sip.allow */
 
 struct sip_done;
+
+/* One address to try, by one transport. */
+struct sip_target {
+	enum sip_transport t;
+	struct addr a;
+	/* 0 is best (RFC 2782 priority); equals share the load. */
+	uint16_t rank;
+};
+struct sip_bad {
+	struct sip_target target;
+	int64_t until_us; /* avoided until then */
+	unsigned int fails;
+};
+
 TAILQ_HEAD(sip_flows, sip_flow);
 TAILQ_HEAD(sip_dones, sip_done);
 
@@ -337,6 +351,8 @@ struct sip_stack {
 	unsigned int num_strays; /* BYEs to forks under way */
 	struct sip_call *fresh;  /* the one just offered to conf.on_call */
 	uint64_t next_flow;
+	struct sip_bad bads[SIPC_BADS_MAX]; /* targets that failed lately */
+	size_t num_bads;
 	struct sip_allow *allow; /* owned list */
 	unsigned int allow_gen;
 	struct sip_stack_stats stats;
@@ -439,12 +455,26 @@ bool sip_done_has(
     const struct sip_stack *s, const struct sip_src *src, uint64_t key);
 void sip_dones_free(struct sip_stack *s);
 
+/* ---- sip_target.c: targets that failed lately ---- */
+
+bool sip_target_eq(const struct sip_target *a, const struct sip_target *b);
+/*
+ * sip_target_bad: it could not be reached, did not answer, or said 503; it is
+ * avoided for 5 s, twice as long each time up to 5 min, or for `min_us` of a
+ * Retry-After if that is longer.  sip_target_good forgets that: it answered.
+ */
+void sip_target_bad(
+    struct sip_stack *s, const struct sip_target *t, int64_t min_us);
+void sip_target_good(struct sip_stack *s, const struct sip_target *t);
+bool sip_target_is_bad(const struct sip_stack *s, const struct sip_target *t);
+/* sip_targets_order moves those that failed lately to the end and `last`, the
+ * one that accepted us (NULL: none), before its like; false: all are bad.
+ * None is left out: where there is no better one it is tried. */
+bool sip_targets_order(const struct sip_stack *s, struct sip_target *ts,
+    size_t num_ts, const struct sip_target *last);
+
 /* ---- sip_route.c ---- */
 
-struct sip_target {
-	enum sip_transport t;
-	struct addr a;
-};
 struct sip_route;
 typedef void(sip_route_cb)(int err, const struct sip_target *ts, size_t num_ts,
     int64_t took_us, void *arg);

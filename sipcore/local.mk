@@ -7,8 +7,8 @@ noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h includ
 	%D%/sip_auth_server.c %D%/sip_call.c %D%/sip_call_in.c %D%/sip_call_info.c %D%/sip_call_out.c \
 	%D%/sip_call_re.c %D%/sip_call_start.c %D%/sip_dispatch.c %D%/sip_dlg.c %D%/sip_done.c %D%/sip_err.c \
 	%D%/sip_frame.c %D%/sip_hash.c %D%/sip_listen.c %D%/sip_msg.c %D%/sip_ping.c %D%/sip_reg.c \
-	%D%/sip_reg_conf.c %D%/sip_reg_msg.c %D%/sip_reg_retry.c %D%/sip_req.c %D%/sip_route.c \
-	%D%/sip_session.c %D%/sip_stack.c %D%/sip_tp.c %D%/sip_txn.c %D%/sip_udp.c %D%/sip_uri.c \
+	%D%/sip_reg_conf.c %D%/sip_reg_msg.c %D%/sip_reg_retry.c %D%/sip_reg_way.c %D%/sip_req.c %D%/sip_route.c \
+	%D%/sip_session.c %D%/sip_stack.c %D%/sip_target.c %D%/sip_tp.c %D%/sip_txn.c %D%/sip_udp.c %D%/sip_uri.c \
 	%D%/sip_write.c
 SIP_LIBS = sipcore/libsip.a -losipparser2 $(TLS_LIBS)
 
@@ -16,8 +16,8 @@ if HAVE_CMOCKA
 SIP_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -iquote $(top_srcdir)/tests/lib \
 	-DTESTDATA='"$(abs_top_srcdir)/tests/data"'
 SIP_TESTS = tests/unit/test_sip_account tests/unit/test_sip_auth tests/unit/test_sip_call \
-	tests/unit/test_sip_dlg tests/unit/test_sip_frame tests/unit/test_sip_msg tests/unit/test_sip_reg \
-	tests/unit/test_sip_route tests/unit/test_sip_session tests/unit/test_sip_txn tests/unit/test_sip_uri
+	tests/unit/test_sip_dlg tests/unit/test_sip_failover tests/unit/test_sip_frame tests/unit/test_sip_msg tests/unit/test_sip_reg \
+	tests/unit/test_sip_route tests/unit/test_sip_session tests/unit/test_sip_target tests/unit/test_sip_txn tests/unit/test_sip_uri
 check_PROGRAMS += $(SIP_TESTS)
 TESTS += $(SIP_TESTS)
 noinst_HEADERS += tests/unit/test_sip.h tests/unit/test_sip_call.h tests/unit/test_sip_tls.h
@@ -30,6 +30,8 @@ tests_unit_test_sip_call_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_sip_call_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_dlg_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_dlg_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+tests_unit_test_sip_failover_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_failover_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_frame_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_frame_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_msg_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
@@ -42,6 +44,8 @@ tests_unit_test_sip_route_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_route_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_session_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_session_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+tests_unit_test_sip_target_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_target_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_txn_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_txn_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_sip_txn_LDADD = $(SIP_LIBS) $(TEST_LIBS)

@@ -21,10 +21,15 @@ struct sip_reg {
 	void *arg;
 	/* of the configuration, owned */
 	char *user, *domain, *auth_user, *password, *from, *instance;
-	char *host;      /* of the domain, without a port */
-	char *hop_host;  /* where we connect to */
-	char *hop_route; /* Route line of the outbound proxy, or NULL */
-	uint16_t hop_port;
+	char *host; /* of the domain, without a port */
+	/* Where we connect to: the outbound proxy or the domain, then those
+	 * that stand in for it. */
+	struct reg_server {
+		char *host;  /* owned; the name its certificate must have */
+		char *route; /* owned: Route line of an outbound proxy */
+		uint16_t port;
+	} servers[SIPC_SERVERS_MAX];
+	size_t num_servers, server; /* the one in use */
 	enum sip_transport transport;
 	bool sips, allow_md5;
 	unsigned int expires_s;
@@ -38,8 +43,16 @@ struct sip_reg {
 	int err, code;
 	char reason[640];
 	struct sip_route *route;
-	struct sip_target targets[SIPC_TARGETS_MAX];
+	struct sip_target targets[SIPC_TARGETS_MAX]; /* of that server */
 	size_t num_targets, next;
+	/* This round: which servers were tried; the second pass takes those
+	 * that the first left out because they failed lately. */
+	unsigned int tried, left_out, second; /* bits of servers */
+	unsigned int tries;                   /* targets, of all servers */
+	int64_t min_us;                       /* Retry-After of the last */
+	/* The one that accepted us last; addr_is_set() says if any did. */
+	struct sip_target last;
+	size_t last_server;
 	int64_t dns_us;
 	struct sip_watch w;
 	struct sip_ctxn *txn;
@@ -58,7 +71,7 @@ struct sip_reg {
 	struct addr public;    /* how the server sees us (UDP) */
 	unsigned int moves;    /* changes of it since moved_us */
 	int64_t moved_us;
-	char *routes; /* owned: hop_route and Service-Route lines */
+	char *routes; /* owned: outbound proxy and Service-Route lines */
 	unsigned int granted_s, fails[REG_FAIL_KINDS];
 	int64_t since_us, due_us, ok_us;
 	struct tls_verdict *kept; /* owned: of a connection that is gone */
@@ -66,6 +79,19 @@ struct sip_reg {
 
 MUST_CHECK int reg_conf_copy(
     struct sip_reg *r, const struct sip_reg_conf *conf);
+/* sip_reg_way.c: reg_begin starts a round over all servers and targets;
+ * reg_accepted notes that the target in use took us. */
+void reg_begin(struct sip_reg *r);
+void reg_accepted(struct sip_reg *r);
+/* reg_server: the one in use. */
+const struct reg_server *reg_server(const struct sip_reg *r);
+/* reg_flow_drop closes the flow if nobody else registers over it. */
+void reg_flow_drop(struct sip_reg *r);
+/* reg_flow_busy: calls run over the flow, and it works: a refusal is no reason
+ * to cut them off. */
+bool reg_flow_busy(const struct sip_reg *r);
+void reg_reason_set(struct sip_reg *r, int err, const char *text);
+sip_watch_cb reg_on_flow;
 /* reg_send sends REGISTER over the flow; the answer comes to the states. */
 MUST_CHECK int reg_send(struct sip_reg *r);
 /* reg_backoff_us counts a failure of the kind of r->err and says how long to
@@ -74,7 +100,12 @@ int64_t reg_backoff_us(struct sip_reg *r);
 /* reg_keeps_reason: an earlier target of this round failed in a way that
  * tells more than `err`. */
 bool reg_keeps_reason(const struct sip_reg *r, int err);
-/* Each of these is the last thing its caller does. */
+/* Each of these is the last thing its caller does.  reg_enter changes the
+ * state and says so; reg_wait waits before the next round, at least `min_us`
+ * (Retry-After); reg_fail says why, too; reg_next_target gives up the target
+ * in use and goes on to the next, or waits. */
+void reg_enter(struct sip_reg *r, enum sip_reg_state st);
+void reg_wait(struct sip_reg *r, int64_t min_us);
 void reg_ok(struct sip_reg *r, unsigned int granted_s);
 void reg_gone(struct sip_reg *r);
 /* reg_flow_down: the flow is gone, or never came up. */

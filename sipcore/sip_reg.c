@@ -20,7 +20,6 @@ enum {
 #define UNREG_US (2 * SIPC_S)
 
 static void on_timer(void *arg);
-static void begin(struct sip_reg *r);
 
 const char *
 sip_reg_state_name(enum sip_reg_state st)
@@ -45,20 +44,21 @@ reg_free(struct sip_reg *r)
 	free(r->user);
 	free(r->domain);
 	free(r->host);
-	free(r->hop_host);
+	for (size_t i = 0; i < r->num_servers; i++) {
+		free(r->servers[i].host);
+		free(r->servers[i].route);
+	}
 	free(r->auth_user);
 	mem_free_str(r->password);
 	free(r->from);
 	free(r->instance);
 	free(r->routes);
-	free(r->hop_route);
 	free(r->kept);
 	free(r);
 }
 
-/* Closes the flow if nobody else registers over it. */
-static void
-flow_drop(struct sip_reg *r)
+void
+reg_flow_drop(struct sip_reg *r)
 {
 	struct sip_flow *f = r->w.flow;
 
@@ -85,7 +85,7 @@ sip_reg_stop(struct sip_reg **slot)
 	LIST_REMOVE(r, link);
 	sip_call_reg_gone(r->s, r);
 	sip_ctxn_stop(&r->txn);
-	flow_drop(r);
+	reg_flow_drop(r);
 	reg_free(r);
 }
 
@@ -133,8 +133,7 @@ sip_reg_get_status(const struct sip_reg *r, struct sip_reg_status *out)
 	    "names that fit");
 }
 
-/* Changes the state and says so: the last thing its caller does. */
-static void
+void
 reg_enter(struct sip_reg *r, enum sip_reg_state st)
 {
 	struct sip_reg_status status;
@@ -150,9 +149,8 @@ reg_enter(struct sip_reg *r, enum sip_reg_state st)
 	r->cb(&status, r->arg);
 }
 
-/* Why it is not registered. */
-static void
-reason_set(struct sip_reg *r, int err, const char *text)
+void
+reg_reason_set(struct sip_reg *r, int err, const char *text)
 {
 	r->err = err;
 	ignore_err(str_copy(r->reason, sizeof(r->reason), text),
@@ -173,10 +171,8 @@ verdict_keep(struct sip_reg *r, const struct sip_flow *f)
 		*r->kept = *v;
 }
 
-/* Calls run over the flow, and it works: a refusal is no reason to cut them
- * off. */
-static bool
-flow_busy(const struct sip_reg *r)
+bool
+reg_flow_busy(const struct sip_reg *r)
 {
 	const struct sip_flow *f = r->w.flow;
 	const struct sip_call *c;
@@ -191,9 +187,8 @@ flow_busy(const struct sip_reg *r)
 	return false;
 }
 
-/* Waits before the next attempt; `min_us` from Retry-After. */
-static void
-wait_retry(struct sip_reg *r, int64_t min_us)
+void
+reg_wait(struct sip_reg *r, int64_t min_us)
 {
 	int64_t us = reg_backoff_us(r);
 
@@ -201,8 +196,8 @@ wait_retry(struct sip_reg *r, int64_t min_us)
 		us = min_us;
 	sip_ctxn_stop(&r->txn);
 	sip_route_stop(&r->route);
-	if (!flow_busy(r))
-		flow_drop(r);
+	if (!reg_flow_busy(r))
+		reg_flow_drop(r);
 	if (r->unregistering) {
 		reg_enter(r, SIP_REG_GONE);
 		return;
@@ -218,24 +213,8 @@ wait_retry(struct sip_reg *r, int64_t min_us)
 void
 reg_fail(struct sip_reg *r, int err, const char *text, int64_t min_us)
 {
-	reason_set(r, err, text != NULL ? text : err_str(err));
-	wait_retry(r, min_us);
-}
-
-static void connect_next(struct sip_reg *r);
-
-void
-reg_next_target(struct sip_reg *r, int err, const char *text, int64_t min_us)
-{
-	if (!reg_keeps_reason(r, err))
-		reason_set(r, err, text != NULL ? text : err_str(err));
-	if (r->next < r->num_targets && !r->unregistering && !flow_busy(r)) {
-		sip_ctxn_stop(&r->txn);
-		flow_drop(r);
-		connect_next(r);
-		return;
-	}
-	wait_retry(r, min_us);
+	reg_reason_set(r, err, text != NULL ? text : err_str(err));
+	reg_wait(r, min_us);
 }
 
 void
@@ -264,9 +243,8 @@ reg_flow_down(struct sip_reg *r, int err)
 	reg_next_target(r, err, text, 0);
 }
 
-/* sip_watch_cb. */
-static void
-on_flow(enum sip_watch_ev ev, int err, void *arg)
+void
+reg_on_flow(enum sip_watch_ev ev, int err, void *arg)
 {
 	struct sip_reg *r = arg;
 
@@ -278,99 +256,6 @@ on_flow(enum sip_watch_ev ev, int err, void *arg)
 		reg_next_target(r, err, NULL, 0);
 	else
 		reg_enter(r, SIP_REG_TRYING);
-}
-
-/* UDP needs no connection: the flow is there at once. */
-static int
-use_udp(struct sip_reg *r, const struct sip_target *t)
-{
-	struct sip_flow *f;
-	int err;
-
-	if ((err = sip_flow_udp(&f, r->s, NULL, &t->a)) != 0)
-		return err;
-	sip_watch_set(&r->w, f, on_flow, r);
-	return reg_send(r);
-}
-
-/* Starts a connection to `t`. */
-static int
-use_stream(struct sip_reg *r, const struct sip_target *t)
-{
-	struct tls_policy policy;
-	struct sip_flow_conf fc = { .t = t->t,
-		.remote = t->a,
-		.host = r->hop_host,
-		.dns_us = r->dns_us };
-	int err;
-
-	if (t->t == SIPC_TLS) {
-		if (r->policy == NULL)
-			return E_TLS_PARAM;
-		if ((err = r->policy(r->hop_host, &policy, r->policy_arg)) != 0)
-			return err;
-		fc.policy = &policy;
-	}
-	return sip_flow_connect(r->s, &fc, &r->w, on_flow, r);
-}
-
-/* Goes on to the next address. */
-static void
-connect_next(struct sip_reg *r)
-{
-	const struct sip_target *t;
-	int err = E_SIP_NO_ROUTE;
-
-	while (r->next < r->num_targets) {
-		t = &r->targets[r->next++];
-		err = t->t == SIPC_UDP ? use_udp(r, t) : use_stream(r, t);
-		if (err == 0) {
-			reg_enter(r,
-			    t->t == SIPC_UDP ? SIP_REG_TRYING
-					     : SIP_REG_CONNECTING);
-			return;
-		}
-		flow_drop(r);
-	}
-	reg_fail(r, err, NULL, 0);
-}
-
-/* sip_route_cb. */
-static void
-on_route(int err, const struct sip_target *ts, size_t num_ts, int64_t took_us,
-    void *arg)
-{
-	struct sip_reg *r = arg;
-
-	r->dns_us = took_us;
-	if (err != 0) {
-		reg_fail(r, err, NULL, 0);
-		return;
-	}
-	memcpy(r->targets, ts, num_ts * sizeof(ts[0]));
-	r->num_targets = num_ts;
-	r->next = 0;
-	connect_next(r);
-}
-
-/* A new attempt from the start. */
-static void
-begin(struct sip_reg *r)
-{
-	struct sip_route_conf rc = { .host = r->hop_host,
-		.port = r->hop_port,
-		.t = r->transport,
-		.cb = on_route,
-		.arg = r };
-	int err;
-
-	timer_stop(&r->timer);
-	sip_auth_clear(&r->auth);
-	r->due_us = 0;
-	if ((err = sip_route_start(&r->route, r->s, &rc)) != 0)
-		reg_fail(r, err, NULL, 0);
-	else
-		reg_enter(r, SIP_REG_RESOLVING);
 }
 
 /* Registers again over the flow we have. */
@@ -398,10 +283,10 @@ on_timer(void *arg)
 
 	if (r->unregistering) {
 		sip_ctxn_stop(&r->txn);
-		flow_drop(r);
+		reg_flow_drop(r);
 		reg_enter(r, SIP_REG_GONE);
 	} else if (r->w.flow == NULL) {
-		begin(r);
+		reg_begin(r);
 	} else {
 		refresh(r);
 	}
@@ -416,7 +301,7 @@ on_later(void *arg)
 	if (r->unregistering)
 		reg_enter(r, SIP_REG_GONE);
 	else
-		begin(r);
+		reg_begin(r);
 }
 
 /* Keeps what the server asked for: calls answer nobody else. */
@@ -452,7 +337,8 @@ reg_ok(struct sip_reg *r, unsigned int granted_s)
 	r->granted_s = granted_s;
 	r->due_us = clock_mono_us() + wait;
 	r->fails[REG_FAIL_TLS] = r->fails[REG_FAIL_REFUSED] = 0;
-	reason_set(r, 0, "");
+	reg_reason_set(r, 0, "");
+	reg_accepted(r);
 	sip_auth_ok(&r->auth);
 	known_keep(r);
 	free(r->kept);
@@ -474,7 +360,7 @@ void
 reg_gone(struct sip_reg *r)
 {
 	timer_stop(&r->timer);
-	flow_drop(r);
+	reg_flow_drop(r);
 	reg_enter(r, SIP_REG_GONE);
 }
 
@@ -492,7 +378,7 @@ sip_reg_unregister(struct sip_reg *r)
 	    timer_start(&r->timer, r->s->conf.loop, UNREG_US, on_timer, r) == 0)
 		return;
 	sip_ctxn_stop(&r->txn);
-	flow_drop(r);
+	reg_flow_drop(r);
 	loop_defer(r->s->conf.loop, &r->later, on_later, r);
 }
 

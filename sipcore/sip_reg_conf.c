@@ -38,6 +38,7 @@ host_split(char **host, uint16_t *port, const char *text)
 static int
 obproxy_read(struct sip_reg *r, const char *text)
 {
+	struct reg_server *v = &r->servers[0];
 	char uri[SIPC_URI_MAX];
 	struct sip_uri u;
 	struct buf b;
@@ -57,9 +58,10 @@ obproxy_read(struct sip_reg *r, const char *text)
 	}
 	if (sip_uri_parse(&u, s) != 0)
 		return E_PARSE;
-	if ((r->hop_host = strdup(u.host)) == NULL)
+	if ((v->host = strdup(u.host)) == NULL)
 		return ENOMEM;
-	r->hop_port = u.port;
+	r->num_servers = 1;
+	v->port = u.port;
 	buf_init(&b, SIPC_HEAD_MAX);
 	ignore_err(buf_printf(&b, "Route: <%s%s%s%s>\r\n", u.text,
 		       plain && r->transport != SIPC_UDP ? ";transport=" : "",
@@ -68,8 +70,8 @@ obproxy_read(struct sip_reg *r, const char *text)
 			   : "",
 		       u.lr ? "" : ";lr"),
 	    "sticks in the buf");
-	r->hop_route = buf_take(&b);
-	return r->hop_route != NULL ? 0 : ENOMEM;
+	v->route = buf_take(&b);
+	return v->route != NULL ? 0 : ENOMEM;
 }
 
 /* The value of From and To, without a tag. */
@@ -97,6 +99,35 @@ from_make(struct sip_reg *r, const char *display)
 	ignore_err(buf_printf(&b, "@%s>", r->domain), "sticks in the buf");
 	r->from = buf_take(&b);
 	return r->from != NULL ? 0 : ENOMEM;
+}
+
+/* The server of the account and those that stand in for it. */
+static int
+servers_read(
+    struct sip_reg *r, const struct sip_reg_conf *conf, uint16_t domain_port)
+{
+	struct reg_server *v = &r->servers[0];
+	int err;
+
+	if (conf->obproxy != NULL && conf->obproxy[0] != '\0') {
+		if ((err = obproxy_read(r, conf->obproxy)) != 0)
+			return err;
+	} else {
+		if ((v->host = strdup(r->host)) == NULL)
+			return ENOMEM;
+		v->port = domain_port;
+		r->num_servers = 1;
+	}
+	for (size_t i = 0; i < SIPC_SERVERS_MAX - 1; i++) {
+		if (conf->backups[i] == NULL || conf->backups[i][0] == '\0')
+			continue;
+		v = &r->servers[r->num_servers];
+		if ((err = host_split(&v->host, &v->port, conf->backups[i])) !=
+		    0)
+			return err;
+		r->num_servers++;
+	}
+	return 0;
 }
 
 int
@@ -135,9 +166,7 @@ reg_conf_copy(struct sip_reg *r, const struct sip_reg_conf *conf)
 		return err;
 	sip_token(r->call_id, SIPC_CALL_ID_LEN);
 	sip_token(r->tag, SIPC_TAG_LEN);
-	if (conf->obproxy != NULL && conf->obproxy[0] != '\0')
-		return obproxy_read(r, conf->obproxy);
-	r->hop_port = port;
-	r->hop_host = strdup(r->host);
-	return r->hop_host != NULL ? 0 : ENOMEM;
+	if ((err = servers_read(r, conf, port)) != 0)
+		return err;
+	return 0;
 }

@@ -83,18 +83,18 @@ register_write(struct sip_reg *r, struct buf *b, const char *branch)
 	(void)snprintf(
 	    uri, sizeof(uri), "%s:%s", r->sips ? "sips" : "sip", r->domain);
 	sip_host_port(&r->w.flow->local, via);
-	ignore_err(
-	    buf_printf(b,
-		"REGISTER %s SIP/2.0\r\n"
-		"Via: SIP/2.0/%s %s;branch=%s;rport\r\n"
-		"Max-Forwards: 70\r\n%s"
-		"From: %s;tag=%s\r\nTo: %s\r\nCall-ID: %s\r\n"
-		"CSeq: %u REGISTER\r\nUser-Agent: %s\r\n"
-		"Supported: path, outbound\r\n"
-		"Allow: " SIPC_ALLOW "\r\n",
-		uri, sip_via_proto(r->w.flow->t), via, branch,
-		r->hop_route != NULL ? r->hop_route : "", r->from, r->tag,
-		r->from, r->call_id, ++r->cseq, r->s->user_agent),
+	ignore_err(buf_printf(b,
+		       "REGISTER %s SIP/2.0\r\n"
+		       "Via: SIP/2.0/%s %s;branch=%s;rport\r\n"
+		       "Max-Forwards: 70\r\n%s"
+		       "From: %s;tag=%s\r\nTo: %s\r\nCall-ID: %s\r\n"
+		       "CSeq: %u REGISTER\r\nUser-Agent: %s\r\n"
+		       "Supported: path, outbound\r\n"
+		       "Allow: " SIPC_ALLOW "\r\n",
+		       uri, sip_via_proto(r->w.flow->t), via, branch,
+		       reg_server(r)->route != NULL ? reg_server(r)->route : "",
+		       r->from, r->tag, r->from, r->call_id, ++r->cseq,
+		       r->s->user_agent),
 	    "sticks in the buf");
 	contacts_put(r, b, expires_s);
 	ignore_err(
@@ -168,8 +168,9 @@ routes_take(struct sip_reg *r, const struct sip_msg *m)
 	struct buf b;
 
 	buf_init(&b, SIPC_HEAD_MAX);
-	if (r->hop_route != NULL)
-		ignore_err(buf_puts(&b, r->hop_route), "sticks in the buf");
+	if (reg_server(r)->route != NULL)
+		ignore_err(
+		    buf_puts(&b, reg_server(r)->route), "sticks in the buf");
 	for (size_t i = 0; (v = sip_msg_get(m, SIPH_SERVICE_ROUTE, i)) != NULL;
 	     i++)
 		ignore_err(

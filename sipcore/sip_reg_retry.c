@@ -34,7 +34,7 @@ reg_keeps_reason(const struct sip_reg *r, int err)
 {
 	/* The second address of a host whose certificate was refused often
 	 * refuses the connection (::1 of localhost): that is not the news. */
-	return r->next > 1 && kind_of(r->err) == REG_FAIL_TLS &&
+	return r->tries > 1 && kind_of(r->err) == REG_FAIL_TLS &&
 	    kind_of(err) == REG_FAIL_NET;
 }
 

@@ -104,6 +104,16 @@ instance_of(const char *mac, char *out, size_t size)
 	(void)snprintf(out, size, "urn:uuid:00000000-0000-1000-8000-%s", mac);
 }
 
+/* The servers that stand in for the first (sip.ssr.*). */
+static void
+servers_of(const struct prov_store *s, struct sip_reg_conf *c)
+{
+	if (!prov_get_bool(s, "sip.ssr.use"))
+		return;
+	c->backups[0] = prov_get(s, "sip.bkproxy1");
+	c->backups[1] = prov_get(s, "sip.bkproxy2");
+}
+
 /* The settings of the account, as the registration wants them. */
 static void
 conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
@@ -122,6 +132,7 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 	c->obproxy = prov_get(s, "sip.obproxy");
 	if (c->obproxy[0] == '\0')
 		c->obproxy = NULL;
+	servers_of(s, c);
 	c->transport = settings_transport(ac->app);
 	c->sips = prov_get_bool(s, "sip.sips");
 	c->allow_md5 = prov_get_bool(s, "sip.auth.md5");

@@ -34,6 +34,10 @@ enum {
 	SIPC_CONNS_IP_MAX = 64,
 	/* Addresses tried for one request (RFC 3263). */
 	SIPC_TARGETS_MAX = 16,
+	/* Targets that failed lately: those of a few servers. */
+	SIPC_BADS_MAX = 64,
+	/* Servers of one account: sip.proxy, sip.bkproxy1, sip.bkproxy2. */
+	SIPC_SERVERS_MAX = 3,
 	/* An incoming call rings no longer, whatever its Expires says: nobody
 	 * comes after ten minutes, and it holds one of few places. */
 	SIPC_RING_MAX_S = 600,

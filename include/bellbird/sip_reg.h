@@ -2,6 +2,7 @@
 #ifndef BELLBIRD_SIP_REG_H
 #define BELLBIRD_SIP_REG_H
 
+#include "bellbird/sip_limits.h"
 #include "bellbird/sip_stack.h"
 
 /* A registration (RFC 3261 10) and the flow it keeps alive (RFC 5626). */
@@ -14,6 +15,9 @@ struct sip_reg_conf {
 	const char *password;  /* copied, wiped */
 	const char *display;   /* may be NULL */
 	const char *obproxy;   /* host[:port] or SIP URI; NULL: none */
+	/* host[:port] of servers that stand in for the first, in this order;
+	 * NULL: none */
+	const char *backups[SIPC_SERVERS_MAX - 1];
 	enum sip_transport transport;
 	bool sips;                /* sips: URIs (RFC 5630) */
 	bool allow_md5;           /* refuse MD5 challenges if false */
