@@ -113,6 +113,12 @@ sip_call_local(const struct sip_call *c)
 	return c->local_esc;
 }
 
+struct sip_reg *
+sip_call_reg(const struct sip_call *c)
+{
+	return c->reg;
+}
+
 struct slice
 sip_call_offer(const struct sip_call *c)
 {

@@ -68,9 +68,10 @@ reg_flow_drop(struct sip_reg *r)
 	if (r->trusted && f->trusted > 0)
 		f->trusted--;
 	r->trusted = false;
-	if (f->t == SIPC_UDP)
+	/* On UDP several accounts of one server have one flow. */
+	if (f->t == SIPC_UDP && f->trusted == 0)
 		sip_flow_keepalive(f, 0);
-	else
+	else if (f->t != SIPC_UDP)
 		sip_flow_fail(f, E_STOPPED); /* others may watch it */
 }
 

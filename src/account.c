@@ -1,30 +1,22 @@
 /* SPDX-License-Identifier: ISC */
 /* One account: the registration that the settings ask for, and what became
- * of it. */
+ * of it.  Which accounts there are is in accounts.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
-
-struct account {
-	struct app *app;     /* borrowed */
-	struct sip_reg *reg; /* owned slot; NULL: off */
-	char why[WHY_SIZE];  /* why it is off, "" if nothing is configured */
-	enum sip_reg_state last_state;
-	int last_code;
-	bool told;    /* last_* hold something */
-	bool leaving; /* unregister was asked for */
-};
+#include "accounts.h"
 
 int
-account_new(struct account **out, struct app *a)
+account_new(struct account **out, struct app *a, const char *id)
 {
 	struct account *ac = calloc(1, sizeof(*ac));
 
 	if (ac == NULL)
 		return ENOMEM;
 	ac->app = a;
+	ac->kind = strncmp(id, "alert", 5) == 0 ? ACCOUNT_ALERT : ACCOUNT_PAGE;
+	ignore_err(str_copy(ac->id, sizeof(ac->id), id), "alert99 fits");
 	*out = ac;
 	return 0;
 }
@@ -38,6 +30,25 @@ account_free(struct account *ac)
 	free(ac);
 }
 
+/* The value of sip.<id>.<field>. */
+static const char *
+own(const struct account *ac, const char *field)
+{
+	char key[64];
+
+	(void)snprintf(key, sizeof(key), "sip.%s.%s", ac->id, field);
+	return prov_get(ac->app->store, key);
+}
+
+/* The server of the account: its own, else the common one. */
+static const char *
+domain_of(const struct account *ac)
+{
+	const char *v = own(ac, "proxy");
+
+	return v[0] != '\0' ? v : prov_get(ac->app->store, "sip.proxy");
+}
+
 /* The TLS policy of the account's next hop (sip_policy_cb). */
 static int
 on_policy(const char *peer, struct tls_policy *out, void *arg)
@@ -45,10 +56,10 @@ on_policy(const char *peer, struct tls_policy *out, void *arg)
 	struct account *ac = arg;
 	int err;
 
-	err = settings_policy(ac->app, TLS_USE_SIP, TLS_CLIENT, "u1", peer, out,
-	    ac->why, sizeof(ac->why));
+	err = settings_policy(ac->app, TLS_USE_SIP, TLS_CLIENT, ac->id, peer,
+	    out, ac->why, sizeof(ac->why));
 	if (err != 0)
-		log_err(LOGC_SIP, 0, "account u1: %s", ac->why);
+		log_err(LOGC_SIP, 0, "account %s: %s", ac->id, ac->why);
 	return err;
 }
 
@@ -66,7 +77,7 @@ tell(struct account *ac, const struct sip_reg_status *st)
 	ac->last_code = st->code;
 	if ((f = jv_obj()) == NULL)
 		return;
-	jv_set_str(f, "account", "u1");
+	jv_set_str(f, "account", ac->id);
 	jv_set_str(f, "aor", st->aor);
 	jv_set_str(f, "state", sip_reg_state_name(st->state));
 	jv_set_int(f, "code", st->code);
@@ -84,17 +95,20 @@ on_reg(const struct sip_reg_status *st, void *arg)
 	char note[300];
 
 	if (st->state == SIP_REG_OK)
-		log_info(LOGC_SIP, 0, "registered aor=%s expires=%us over=%s",
+		log_info(LOGC_SIP, 0,
+		    "registered account=%s aor=%s expires=%us over=%s", ac->id,
 		    st->aor, st->expires_s, sip_transport_name(st->transport));
 	else if (st->state == SIP_REG_WAITING)
-		log_warn(LOGC_SIP, 0, "not registered aor=%s: %s", st->aor,
-		    st->reason);
+		log_warn(LOGC_SIP, 0, "not registered account=%s aor=%s: %s",
+		    ac->id, st->aor, st->reason);
 	(void)snprintf(note, sizeof(note), "STATUS=%s %s",
 	    sip_reg_state_name(st->state), st->aor);
 	guard_notify(note);
 	tell(ac, st);
-	if (st->state == SIP_REG_GONE)
-		app_stop_check(a);
+	if (st->state == SIP_REG_GONE) {
+		ac->gone = true;
+		app_stop_check(a); /* may free the account */
+	}
 }
 
 /* +sip.instance (RFC 5626 4.1): a UUID that stays the same for this device. */
@@ -124,13 +138,15 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 	const char *outbound = prov_get(s, "sip.outbound");
 
 	memset(c, 0, sizeof(*c));
-	c->user = prov_get(s, "sip.u1.user");
-	c->domain = prov_get(s, "sip.proxy");
-	c->auth_user = prov_get(s, "sip.u1.auth");
-	c->password = prov_get(s, "sip.u1.pwd");
-	c->display = prov_get(s, "sip.u1.dname");
-	c->obproxy = prov_get(s, "sip.obproxy");
-	if (c->obproxy[0] == '\0')
+	c->user = own(ac, "user");
+	c->domain = domain_of(ac);
+	c->auth_user = own(ac, "auth");
+	c->password = own(ac, "pwd");
+	c->display = own(ac, "dname");
+	/* The proxy of the common server says nothing of another one. */
+	if (strcmp(c->domain, prov_get(s, "sip.proxy")) == 0)
+		c->obproxy = prov_get(s, "sip.obproxy");
+	if (c->obproxy != NULL && c->obproxy[0] == '\0')
 		c->obproxy = NULL;
 	servers_of(s, c);
 	c->transport = settings_transport(ac->app);
@@ -153,8 +169,13 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 bool
 account_is_configured(const struct account *ac)
 {
-	return prov_get(ac->app->store, "sip.proxy")[0] != '\0' &&
-	    prov_get(ac->app->store, "sip.u1.user")[0] != '\0';
+	const struct prov_store *s = ac->app->store;
+
+	if (strcmp(ac->id, "u1") == 0 && !prov_get_bool(s, "sip.page.use"))
+		return false;
+	return prov_get_bool(s, "sip.register.use") &&
+	    strcmp(own(ac, "use"), "1") == 0 && domain_of(ac)[0] != '\0' &&
+	    own(ac, "user")[0] != '\0';
 }
 
 void
@@ -166,7 +187,7 @@ account_start(struct account *ac)
 
 	sip_reg_stop(&ac->reg);
 	ac->why[0] = '\0';
-	ac->told = false;
+	ac->told = ac->gone = ac->leaving = ac->changed = false;
 	if (!account_is_configured(ac))
 		return;
 	conf_of(ac, &c, instance, sizeof(instance));
@@ -174,9 +195,9 @@ account_start(struct account *ac)
 	if (err == 0)
 		return;
 	(void)snprintf(ac->why, sizeof(ac->why),
-	    "cannot register with %s: %s. Check sip.proxy, sip.obproxy and "
-	    "sip.u1.user.",
-	    esc(c.domain), err_str(err));
+	    "account %s cannot register with %s: %s. Check sip.proxy, "
+	    "sip.obproxy and sip.%s.user.",
+	    ac->id, esc(c.domain), err_str(err), ac->id);
 	log_err(LOGC_SIP, 0, "%s", ac->why);
 }
 
@@ -193,12 +214,19 @@ account_unregister(struct account *ac)
 bool
 account_is_gone(const struct account *ac)
 {
-	struct sip_reg_status st;
+	return ac->reg == NULL || ac->gone;
+}
 
-	if (ac->reg == NULL)
-		return true;
-	sip_reg_get_status(ac->reg, &st);
-	return st.state == SIP_REG_GONE;
+const char *
+account_id(const struct account *ac)
+{
+	return ac->id;
+}
+
+enum account_kind
+account_kind(const struct account *ac)
+{
+	return ac->kind;
 }
 
 struct sip_reg *
@@ -235,7 +263,8 @@ account_json(const struct account *ac)
 	if (o == NULL)
 		return NULL;
 	account_status(ac, &st);
-	jv_set_str(o, "id", "u1");
+	jv_set_str(o, "id", ac->id);
+	jv_set_str(o, "role", ac->kind == ACCOUNT_ALERT ? "alert" : "page");
 	jv_set_str(o, "aor", st.aor);
 	jv_set_str(
 	    o, "state", ac->reg != NULL ? sip_reg_state_name(st.state) : "off");

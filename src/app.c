@@ -39,14 +39,12 @@ on_stopped(void *arg)
 void
 app_stop_check(struct app *a)
 {
-	if (a->reregister && ua_num_calls(a->ua) == 0) {
-		a->reregister = false;
-		account_start(a->account);
-	}
+	if (!a->stopping)
+		accounts_settle(a->accounts);
 	if (!a->stopping || ua_num_calls(a->ua) != 0)
 		return;
-	account_unregister(a->account);
-	if (account_is_gone(a->account))
+	accounts_unregister(a->accounts);
+	if (accounts_are_gone(a->accounts))
 		loop_defer(a->loop, &a->stopped, on_stopped, a);
 }
 
@@ -58,9 +56,8 @@ app_stop(struct app *a, int exit_code)
 	if (a->stopping)
 		return;
 	a->stopping = true;
-	a->reregister = false;
 	a->exit_code = exit_code;
-	log_info(LOGC_APP, 0, "stopping: calls end, the account unregisters");
+	log_info(LOGC_APP, 0, "stopping: calls end, the accounts unregister");
 	guard_notify("STOPPING=1");
 	err = timer_start(&a->stop_timer, a->loop, STOP_US, on_stopped, a);
 	if (err != 0)
@@ -94,12 +91,8 @@ app_apply(struct app *a, unsigned int scopes)
 		app_set_allow(a);
 		wallclock_check(a); /* clock.trusted */
 	}
-	if (scopes & PROV_S_REREGISTER) {
+	if (scopes & PROV_S_REREGISTER)
 		trust_check(a); /* sip.tls.trust */
-		/* A call that is up keeps its flow until it ends. */
-		a->reregister = true;
-		app_stop_check(a);
-	}
 }
 
 /* Keeps the names of settings that wait for a restart, for the status. */
@@ -150,6 +143,9 @@ on_change(
 	app_event(a, "config.changed", f);
 	note_restart(a, keys, num_keys);
 	app_apply(a, scopes);
+	/* A call that is up keeps its flow until it ends. */
+	if ((scopes & PROV_S_REREGISTER) && !a->stopping)
+		accounts_changed(a->accounts, keys, num_keys);
 	if (est)
 		enroll_changed(a);
 }
@@ -369,7 +365,7 @@ build_rest(struct app *a)
 	err = dns_new(&a->dns, a->loop, servers[0] != '\0' ? servers : NULL);
 	if (err != 0 || (err = media_init(a->loop, a->worker)) != 0 ||
 	    (err = ua_new(&a->ua, a)) != 0 ||
-	    (err = account_new(&a->account, a)) != 0 ||
+	    (err = accounts_new(&a->accounts, a)) != 0 ||
 	    (err = provision_new(&a->provision, a)) != 0 ||
 	    (err = enroll_new(a)) != 0 || (err = build_sip(a)) != 0)
 		return err;
@@ -390,7 +386,7 @@ app_clear(struct app *a)
 	provision_free(a->provision);
 	enroll_stop(a->enroll);
 	ua_free(a->ua);
-	account_free(a->account);
+	accounts_free(a->accounts);
 	sip_stack_free(a->sip);
 	ctl_server_free(a->ctl);
 	dns_free(a->dns);
@@ -434,6 +430,7 @@ begin(struct app *a)
 
 	prov_on_change(a->store, on_change, a);
 	log_add_tap(on_log, a);
+	accounts_start(a->accounts);
 	settings_warnings(a, arr);
 	for (size_t i = 0; i < jv_len(arr); i++)
 		log_warn(LOGC_APP, 0, "insecure by setting: %s",
@@ -442,7 +439,6 @@ begin(struct app *a)
 	trust_check(a);
 	wallclock_start(a);
 	watch_start(a);
-	account_start(a->account);
 	err = provision_start(a->provision, false, why, sizeof(why));
 	if (err != 0)
 		log_info(LOGC_PROV, 0, "no provisioning: %s",

@@ -261,7 +261,6 @@ on_kept(int err, void *arg)
 	struct keep *k = arg;
 	struct enroll *e = k->enroll;
 	struct app *a = e->app;
-	struct sip_reg_status st;
 	bool first = !tls_env_has_identity(a->tls, TLS_ID_SIP_OWNER);
 	enum keep_what what = k->what;
 	uint32_t dice;
@@ -309,11 +308,8 @@ on_kept(int err, void *arg)
 	tell(e, CTL_OK);
 	/* The first one makes another identity of us; and a registration that
 	 * failed may have failed because of the old one. */
-	account_status(a->account, &st);
-	if ((first || st.state != SIP_REG_OK) && !a->stopping) {
-		a->reregister = true;
-		app_stop_check(a);
-	}
+	if (!a->stopping)
+		accounts_again(a->accounts, first);
 	rest(e);
 }
 

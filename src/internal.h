@@ -76,7 +76,7 @@ struct app {
 	struct tls_env *tls;
 	struct sip_stack *sip;
 	struct ctl_server *ctl;
-	struct account *account;
+	struct accounts *accounts;
 	struct ua *ua;
 	struct provision *provision;
 	struct enroll *enroll;
@@ -94,7 +94,6 @@ struct app {
 	struct jv *trust_told;  /* sentences of trust_check() */
 	int64_t ca_snapshot_s;  /* day of the built-in CAs; 0: no snapshot */
 	struct jv *expiry_told; /* SHA-256 -> the step that was told */
-	bool reregister;        /* wanted as soon as no call is up */
 	bool log_given;         /* -D lies over log.level */
 };
 
@@ -106,7 +105,8 @@ int app_main(const struct jv *args, const struct app_hooks *hooks);
 void app_event(struct app *a, const char *event, struct jv *fields);
 /* app_stop hangs up, unregisters and leaves the loop, within 3 s. */
 void app_stop(struct app *a, int exit_code);
-/* app_stop_check goes on with that when a call or the account has ended. */
+/* app_stop_check goes on with that when a call or an account has ended; it
+ * may free accounts. */
 void app_stop_check(struct app *a);
 /* app_apply makes changed settings count; `scopes` are PROV_S_* bits. */
 void app_apply(struct app *a, unsigned int scopes);
@@ -192,14 +192,42 @@ enum media_srtp_mode settings_srtp(const struct app *a, bool on_tls);
 /* settings_warnings adds one sentence for each insecure choice in force. */
 void settings_warnings(const struct app *a, struct jv *out);
 
-/* ---- account.c: one registration ---- */
-MUST_CHECK int account_new(struct account **out, struct app *a);
-void account_free(struct account *ac);
-/* account_start registers as the settings say (again, if it already did). */
-void account_start(struct account *ac);
-void account_unregister(struct account *ac);
-bool account_is_gone(const struct account *ac); /* nothing left to wait for */
-bool account_is_configured(const struct account *ac);
+/* ---- account.c, accounts.c: the registrations ---- */
+
+enum account_kind {
+	ACCOUNT_PAGE, /* sip.u1, sip.uN: calls are answered, or ring */
+	ACCOUNT_ALERT /* sip.alertN: calls make a tone and are not answered */
+};
+enum { ACCOUNT_ID_SIZE = 8 }; /* "u1", "alert99" */
+struct account;
+struct accounts;
+MUST_CHECK int accounts_new(struct accounts **out, struct app *a);
+void accounts_free(struct accounts *set);
+/* accounts_start registers what the settings want and is not there yet. */
+void accounts_start(struct accounts *set);
+/* accounts_changed: settings have; those accounts register again that they are
+ * of, each as soon as it carries no call. */
+void accounts_changed(
+    struct accounts *set, const char *const *keys, size_t num_keys);
+/* accounts_again registers all again, or those that are not registered. */
+void accounts_again(struct accounts *set, bool all);
+/* accounts_settle goes on with that when a call or registration has ended. */
+void accounts_settle(struct accounts *set);
+void accounts_unregister(struct accounts *set);
+bool accounts_are_gone(const struct accounts *set);
+/* accounts_find: by id; accounts_of: the one a call came by or goes by;
+ * accounts_caller: the one that calls go by where none is named; NULL: none. */
+struct account *accounts_find(const struct accounts *set, const char *id);
+struct account *accounts_of(
+    const struct accounts *set, const struct sip_call *call);
+struct account *accounts_caller(const struct accounts *set);
+/* accounts_next: NULL gives the first, which is always there: "u1"; `set` may
+ * be NULL. */
+struct account *accounts_next(
+    const struct accounts *set, const struct account *ac);
+struct jv *accounts_json(const struct accounts *set);
+const char *account_id(const struct account *ac);
+enum account_kind account_kind(const struct account *ac);
 struct sip_reg *account_reg(const struct account *ac); /* NULL when off */
 void account_status(const struct account *ac, struct sip_reg_status *out);
 struct jv *account_json(const struct account *ac);
@@ -210,6 +238,8 @@ void ua_free(struct ua *ua);
 void ua_on_call(struct sip_call *call, void *arg); /* arg: struct app */
 void ua_hangup_all(struct ua *ua);
 size_t ua_num_calls(const struct ua *ua);
+/* ua_uses_account: is a call up that came or goes by the account? */
+bool ua_uses_account(const struct ua *ua, const char *id);
 struct jv *ua_json(const struct ua *ua);
 
 /* What the verb `call` asks for; descriptors are taken in any case. */
@@ -217,6 +247,7 @@ struct ua_dial {
 	const char *uri;
 	const char *headers;    /* "Name: value" lines with CRLF, or NULL */
 	const char *srtp;       /* overrides sip.srtp; NULL: the setting */
+	const char *account;    /* id; NULL: the first page extension */
 	int play_fd, record_fd; /* -1: none */
 };
 /* ua_dial starts a call and copies its id ("c1"); an exit code of ctl_exit

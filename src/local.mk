@@ -1,9 +1,10 @@
 # src/: the program; the only place where sipcore/ and media/ meet.
 bin_PROGRAMS += %D%/bellbird
-noinst_HEADERS += %D%/certs.h %D%/internal.h %D%/device.h %D%/enroll.h \
+noinst_HEADERS += %D%/accounts.h %D%/certs.h %D%/internal.h %D%/device.h %D%/enroll.h \
 	%D%/ua.h %D%/lab.h
 %C%_bellbird_SOURCES = \
 	%D%/account.c \
+	%D%/accounts.c \
 	%D%/app.c \
 	%D%/certs.c \
 	%D%/certs_csr.c \

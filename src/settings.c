@@ -261,18 +261,45 @@ weak_means(const struct prov_key *k)
 	return "weaker than the default";
 }
 
+/* Adds a word on one key, if its value weakens. */
+static void
+warn_key(const struct app *a, const struct prov_key *k, const char *name,
+    struct jv *out)
+{
+	const char *v = prov_get(a->store, name);
+
+	if (prov_key_weakens(k, v))
+		warn_add(out, name, v, weak_means(k));
+}
+
+/* A row with an index ("sip.alertN.tls.cn"): the key of each account. */
+static void
+warn_row(const struct app *a, const struct prov_key *k, struct jv *out)
+{
+	const struct account *ac = NULL;
+	const char *n = strchr(k->name, 'N');
+	char name[64];
+
+	while ((ac = accounts_next(a->accounts, ac)) != NULL) {
+		(void)snprintf(
+		    name, sizeof(name), "sip.%s%s", account_id(ac), n + 1);
+		if (prov_key_find(slice_of(name)) == k)
+			warn_key(a, k, name, out);
+	}
+}
+
 void
 settings_warnings(const struct app *a, struct jv *out)
 {
 	const struct prov_key *k;
-	const char *v;
 
 	for (size_t i = 0; (k = prov_key_at(i)) != NULL; i++) {
 		if (k->weaker[0] == '\0')
 			continue;
-		v = prov_get(a->store, k->name);
-		if (prov_key_weakens(k, v))
-			warn_add(out, k->name, v, weak_means(k));
+		if (strchr(k->name, 'N') != NULL)
+			warn_row(a, k, out);
+		else
+			warn_key(a, k, k->name, out);
 	}
 	warn_site(a, out);
 	warn_keylog(a, out);

@@ -199,9 +199,7 @@ snapshot_take(const struct app *a)
 	jv_set_int(o, "pid", getpid());
 	jv_set_num(
 	    o, "uptime_s", (double)(clock_mono_us() - a->started_us) / 1e6);
-	arr = jv_arr();
-	jv_add(arr, account_json(a->account));
-	jv_set(o, "accounts", arr);
+	jv_set(o, "accounts", accounts_json(a->accounts));
 	jv_set(o, "calls", ua_json(a->ua));
 	jv_set(o, "tls", verdicts_json(a));
 	jv_set(o, "prov", provision_json(a->provision));

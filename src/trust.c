@@ -12,8 +12,7 @@ enum {
 	S_PER_DAY = 86400,
 	/* CAs come and go; Debian's list changed every 6 to 12 months. */
 	SNAPSHOT_DAYS_MAX = 400,
-	DATE_LEN = 10,
-	NUM_SIP = 2
+	DATE_LEN = 10
 };
 
 /* "# bellbird CA snapshot 2026-11-25", the first line that `make install`
@@ -41,16 +40,21 @@ snapshot_time(const char *path)
 	return wallclock_parse(slice_of(iso), &s) == 0 ? s : 0;
 }
 
-/* Is the set in force for SIP, by the general settings or the account's? */
+/* Is the set in force for SIP, by the general settings or an account's? */
 static bool
 counts_for_sip(const struct app *a, unsigned int set)
 {
-	static const char *const accounts[NUM_SIP] = { NULL, "u1" };
+	const struct account *ac = NULL;
 	struct tls_settings s;
 	char why[WHY_SIZE];
 
-	for (size_t i = 0; i < NUM_SIP; i++)
-		if (settings_tls(a, TLS_USE_SIP, accounts[i], &s, why,
+	for (int i = 0; i < 2; i++)
+		if (settings_tls(a, TLS_USE_SIP, i == 0 ? NULL : "u1", &s, why,
+			sizeof(why)) == 0 &&
+		    (s.trust & set) != 0)
+			return true;
+	while ((ac = accounts_next(a->accounts, ac)) != NULL)
+		if (settings_tls(a, TLS_USE_SIP, account_id(ac), &s, why,
 			sizeof(why)) == 0 &&
 		    (s.trust & set) != 0)
 			return true;

@@ -99,6 +99,17 @@ ua_num_calls(const struct ua *ua)
 	return n;
 }
 
+bool
+ua_uses_account(const struct ua *ua, const char *id)
+{
+	const struct call *c;
+
+	TAILQ_FOREACH (c, &ua->calls, link)
+		if (strcmp(c->account, id) == 0)
+			return true;
+	return false;
+}
+
 /* ---- events ---- */
 
 /* An event object with the id of the call in it. */
@@ -429,6 +440,7 @@ ua_on_call(struct sip_call *call, void *arg)
 	struct app *a = arg;
 	struct call *c = call_new(a->ua, true);
 	const char *mode = prov_get(a->store, "answer.mode");
+	const struct account *ac;
 	char why[WHY_SIZE];
 	struct jv *f;
 
@@ -439,7 +451,13 @@ ua_on_call(struct sip_call *call, void *arg)
 		return;
 	}
 	sip_call_own(call, &c->sip, on_sip, c);
+	ac = accounts_of(a->accounts, call);
+	if (ac != NULL)
+		ignore_err(
+		    str_copy(c->account, sizeof(c->account), account_id(ac)),
+		    "same size");
 	f = fields_of(c);
+	jv_set_str(f, "account", c->account);
 	jv_set_str(f, "remote", sip_call_remote(call));
 	jv_set_str(f, "remote_name", sip_call_remote_name(call));
 	app_event(a, "call.incoming", f);
@@ -501,8 +519,9 @@ call_invite(struct call *c)
 		goto out;
 	conf.sdp = (struct slice){ buf_str(&sdp), sdp.n };
 	conf.flow = c->flow;
-	if (c->flow == 0 && account_is_configured(c->ua->app->account))
-		conf.reg = account_reg(c->ua->app->account);
+	if (c->flow == 0 && c->account[0] != '\0')
+		conf.reg = account_reg(
+		    accounts_find(c->ua->app->accounts, c->account));
 	conf.policy = ua_direct_policy;
 	conf.policy_arg = c->ua->app;
 	err = sip_call_invite(&c->sip, c->ua->app->sip, &conf, on_sip, c);
@@ -544,17 +563,17 @@ on_resolved(int err, const struct addr *as, size_t num_as, void *arg)
 /* May the account carry a call now?  If not, why, and with what exit code. */
 static enum ctl_exit
 account_may_call(
-    const struct app *a, struct addr *local, char *why, size_t why_size)
+    const struct account *ac, struct addr *local, char *why, size_t why_size)
 {
 	struct sip_reg_status st;
 
-	account_status(a->account, &st);
+	account_status(ac, &st);
 	if (st.state == SIP_REG_OK) {
 		*local = st.local;
 		return CTL_OK;
 	}
-	(void)snprintf(why, why_size, "not registered%s%s",
-	    st.reason[0] != '\0' ? ": " : " yet", st.reason);
+	(void)snprintf(why, why_size, "account %s is not registered%s%s",
+	    account_id(ac), st.reason[0] != '\0' ? ": " : " yet", st.reason);
 	if (st.err >= E_TLS_PARAM && st.err <= E_TLS_PEER_REFUSED)
 		return CTL_TLS;
 	return CTL_AUTH;
@@ -593,19 +612,38 @@ dial_new(struct ua *ua, const struct ua_dial *d)
 
 /* Which way a call goes. */
 struct way {
-	struct addr local; /* set: known without asking DNS */
-	uint64_t flow;     /* lab: the connection of the callee */
+	struct addr local;             /* set: known without asking DNS */
+	uint64_t flow;                 /* lab: the connection of the callee */
+	const struct account *account; /* borrowed; NULL: none */
 	struct ua_target target;
 	bool tls;
 };
 
-/* By the account, on a flow of the lab, or directly. */
+/* The account that a call is to go by; NULL in `*ac`: none.  The one that was
+ * named must be there. */
 static enum ctl_exit
-way_of(
-    struct ua *ua, const char *uri, struct way *w, char *why, size_t why_size)
+way_account(const struct app *a, const char *id, const struct account **ac,
+    char *why, size_t why_size)
+{
+	*ac = id != NULL ? accounts_find(a->accounts, id)
+			 : accounts_caller(a->accounts);
+	if (id == NULL || (*ac != NULL && account_reg(*ac) != NULL))
+		return CTL_OK;
+	(void)snprintf(why, why_size,
+	    "account %s is not set up; bellbird status names those that are",
+	    esc(id));
+	return CTL_USAGE;
+}
+
+/* By an account, on a flow of the lab, or directly. */
+static enum ctl_exit
+way_of(struct ua *ua, const struct ua_dial *d, struct way *w, char *why,
+    size_t why_size)
 {
 	const struct app *a = ua->app;
+	const char *uri = d->uri;
 	struct sip_reg_status st;
+	enum ctl_exit code;
 
 	memset(w, 0, sizeof(*w));
 	if (a->hooks != NULL && a->hooks->flow != NULL) {
@@ -620,11 +658,14 @@ way_of(
 		    why, why_size, "nobody is registered as %s", esc(uri));
 		return CTL_FAIL;
 	}
-	if (account_is_configured(a->account)) {
+	code = way_account(a, d->account, &w->account, why, why_size);
+	if (code != CTL_OK)
+		return code;
+	if (w->account != NULL) {
 		/* What the flow is, which a changed setting is not yet. */
-		account_status(a->account, &st);
+		account_status(w->account, &st);
 		w->tls = st.transport == SIPC_TLS;
-		return account_may_call(a, &w->local, why, why_size);
+		return account_may_call(w->account, &w->local, why, why_size);
 	}
 	if (ua_target_parse(&w->target, uri) == 0) {
 		w->tls = w->target.tls;
@@ -672,7 +713,7 @@ ua_dial(struct ua *ua, const struct ua_dial *d, char id[static 16], char *why,
 	int err;
 
 	if (code == CTL_OK)
-		code = way_of(ua, d->uri, &w, why, why_size);
+		code = way_of(ua, d, &w, why, why_size);
 	c = code == CTL_OK ? dial_new(ua, d) : NULL;
 	if (c == NULL) {
 		if (d->play_fd >= 0)
@@ -683,6 +724,10 @@ ua_dial(struct ua *ua, const struct ua_dial *d, char id[static 16], char *why,
 	}
 	c->local = w.local;
 	c->flow = w.flow;
+	if (w.account != NULL)
+		ignore_err(str_copy(c->account, sizeof(c->account),
+			       account_id(w.account)),
+		    "same size");
 	c->srtp = srtp_of(d->srtp);
 	c->play_fd = d->play_fd;
 	c->record_fd = d->record_fd;

@@ -24,6 +24,7 @@ struct call {
 	int play_fd, record_fd; /* owned until media takes them */
 	struct addr local;      /* IP that media binds to */
 	uint64_t flow;          /* lab: call on this flow; else 0 */
+	char account[ACCOUNT_ID_SIZE]; /* "": none, a direct call */
 	bool incoming, on_tls;
 	bool offer_out; /* our SDP offer awaits its answer */
 	bool early;     /* early media flows */

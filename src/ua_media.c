@@ -198,6 +198,7 @@ call_json(const struct call *c)
 	struct media_stats st;
 
 	jv_set_str(o, "id", c->id);
+	jv_set_str(o, "account", c->account);
 	jv_set_str(o, "direction", c->incoming ? "in" : "out");
 	jv_set_str(o, "state", names[c->state]);
 	jv_set_str(o, "local", c->sip != NULL ? sip_call_local(c->sip) : "");

@@ -44,8 +44,10 @@ on_call(struct ctl_req *r, const struct jv *args, void *arg)
 		.uri = jv_get_str(args, "uri"),
 		.headers = jv_get_str(args, "headers"),
 		.srtp = jv_get_str(args, "srtp"),
+		.account = jv_get_str(args, "account"),
 	};
 	char id[16], why[WHY_SIZE] = "";
+	const struct account *ac;
 	enum ctl_exit code;
 
 	if (d.uri == NULL || d.uri[0] == '\0') {
@@ -63,9 +65,12 @@ on_call(struct ctl_req *r, const struct jv *args, void *arg)
 		ctl_reply(r, one("call", id));
 		return;
 	}
+	ac = d.account != NULL ? accounts_find(a->accounts, d.account)
+			       : accounts_caller(a->accounts);
 	ctl_fail(r, code, why,
-	    code == CTL_TLS || code == CTL_AUTH ? account_json(a->account)
-						: NULL);
+	    ac != NULL && (code == CTL_TLS || code == CTL_AUTH)
+		? account_json(ac)
+		: NULL);
 }
 
 static void

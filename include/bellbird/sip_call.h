@@ -93,6 +93,9 @@ const char *sip_call_id(const struct sip_call *c);          /* Call-ID */
 const char *sip_call_remote(const struct sip_call *c);      /* remote URI */
 const char *sip_call_remote_name(const struct sip_call *c); /* "" if none */
 const char *sip_call_local(const struct sip_call *c);       /* our URI */
+/* sip_call_reg: the registration it came or goes by; NULL: direct, or that is
+ * gone. */
+struct sip_reg *sip_call_reg(const struct sip_call *c);
 /* sip_call_offer: incoming, the SDP of the INVITE; empty: late offer. */
 struct slice sip_call_offer(const struct sip_call *c);
 bool sip_call_is_secure(const struct sip_call *c); /* signalling on TLS */

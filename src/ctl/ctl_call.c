@@ -161,12 +161,15 @@ dial(struct follow *f)
 {
 	struct jv *a = jv_obj(), *reply = NULL;
 	const char *srtp = jv_get_str(f->args, "srtp");
+	const char *account = jv_get_str(f->args, "account");
 	int fds[2], err = 0, code;
 	size_t n = 0;
 
 	jv_set_str(a, "uri", ctl_operand(f->args, 0));
 	if (srtp != NULL)
 		jv_set_str(a, "srtp", srtp);
+	if (account != NULL)
+		jv_set_str(a, "account", account);
 	code = headers_set(f, a);
 	if (code == CTL_OK)
 		code = file_open(f, "play", O_RDONLY, fds, &n);

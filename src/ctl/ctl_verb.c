@@ -15,6 +15,9 @@ static const struct ctl_opt opts_call[] = {
 	{ "timeout", "TIME", "give up, and hang up, after this long" },
 	{ "srtp", "MODE",
 	    "disabled, optional or standard; overrides sip.srtp" },
+	{ "account", "ID",
+	    "go by this account (u1, u2, alert1); else the first that is set "
+	    "up" },
 	{ "header", "LINE...",
 	    "one more header of the INVITE, \"Name: value\"" },
 	{ NULL, NULL, NULL },

@@ -105,6 +105,11 @@ for f in $doc docs/TLS.md docs/COMPATIBILITY.md; do
 	FILENAME ~ /keys\.def$/ {
 		if (match($0, /^(KEY|GUARD|FAM|NA)\("[^"]*"/) && split($0, p, "\""))
 			key[p[2]] = 1
+		if (match($0, /^\t(KEY|GUARD)\(a "[^"]*"/) && split($0, p, "\""))
+			tail[p[2]] = 1 # of ACCOUNT_TLS
+		if (match($0, /^ACCOUNT_TLS\("[^"]*"/) && split($0, p, "\""))
+			for (i in tail)
+				key[p[2] i] = 1
 		for (i = split($0, p, "\""); i > 1; i--)
 			if (p[i] ~ /^[a-z0-9]+(\.[a-z0-9]+)+$/)
 				key[p[i]] = 1 # an alias too
@@ -112,11 +117,13 @@ for f in $doc docs/TLS.md docs/COMPATIBILITY.md; do
 	}
 	FILENAME ~ /code$/ { split($0, p, ":"); key[p[3]] = 1; next }
 	{
-		while (match($0, /(^|[^A-Za-z0-9._\/@:-])(sip|prov|est|web|clock|media|device)\.[a-z0-9._]*[a-z0-9_*]/)) {
+		while (match($0, /(^|[^A-Za-z0-9._\/@:-])(sip|prov|est|web|clock|media|device)\.[a-z0-9._]*N?[a-z0-9._]*[a-z0-9_*]/)) {
 			k = substr($0, RSTART, RLENGTH)
 			sub(/^[^a-z]/, "", k)
 			$0 = substr($0, RSTART + RLENGTH)
-			if (!(k in key) && k !~ /\*$/ && k !~ /example|\.(pem|crt|key|conf)$/)
+			row = k # sip.alert3.user is of the row sip.alertN.user
+			sub(/[0-9]+/, "N", row)
+			if (!(k in key) && !(row in key) && k !~ /\*$/ && k !~ /example|\.(pem|crt|key|conf)$/)
 				print f ":" FNR ": no such setting: " k
 		}
 	}' ${keys:-/dev/null} "$tmp/code" $f >>"$tmp/bad"

@@ -87,7 +87,7 @@ knows_what_weakens(void **state)
 			assert_true(prov_key_weakens(k, word));
 		}
 	}
-	assert_int_equal(n, 8 * 4 + 2);
+	assert_int_equal(n, 8 * 6 + 2);
 }
 
 /* The user sees "label" in forms: passwords must be known as such. */
@@ -124,7 +124,7 @@ finds_names_aliases_and_indexes(void **state)
 		{ "sip.proxy ", NULL, "space" },
 		{ "SIP.proxy", NULL, "case" },
 		{ "", NULL, "empty" },
-		{ "sip.u2.user", NULL, "one account" },
+		{ "sip.u2.user", "sip.uN.user", "a further account" },
 		{ "sip.12.3x.45", NULL, "digits anywhere" },
 	};
 	char name[300];
