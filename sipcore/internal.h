@@ -517,6 +517,8 @@ struct sip_auth_rule {
 MUST_CHECK int sip_auth_take(
     struct sip_auth *a, const struct sip_msg *rsp, struct sip_auth_rule *rule);
 void sip_auth_ok(struct sip_auth *a); /* the server accepted us */
+/* sip_auth_next takes the nextnonce of a 2xx (RFC 7616 3.5), if it has one. */
+void sip_auth_next(struct sip_auth *a, const struct sip_msg *rsp);
 /* sip_auth_write appends what the challenges so far ask for. */
 MUST_CHECK int sip_auth_write(struct sip_auth *a, struct buf *b,
     const struct sip_cred *cred, const char *method, const char *uri,
@@ -583,10 +585,11 @@ const char *sip_reg_routes(const struct sip_reg *r);
 const char *sip_reg_from(const struct sip_reg *r);
 const char *sip_reg_domain(const struct sip_reg *r);
 bool sip_reg_sips(const struct sip_reg *r);
-/* sip_reg_auth_rule: which challenges to answer in a dialog; `ours`: one that
- * we began. */
+/* sip_reg_auth_rule: which challenges to answer besides those to REGISTER;
+ * `in_dialog`: to a request that a peer could provoke, so no MD5 (unless
+ * sip.auth.indialog) and the realms of the registration only. */
 void sip_reg_auth_rule(
-    const struct sip_reg *r, bool ours, struct sip_auth_rule *out);
+    const struct sip_reg *r, bool in_dialog, struct sip_auth_rule *out);
 void sip_reg_cred(const struct sip_reg *r, struct sip_cred *out);
 /* sip_reg_end_all: the stack ends. */
 void sip_reg_end_all(struct sip_stack *s);

@@ -21,7 +21,8 @@ struct sip_reg {
 	void *arg;
 	/* of the configuration, owned */
 	char *user, *domain, *auth_user, *password, *from, *instance;
-	char *host; /* of the domain, without a port */
+	char *host;  /* of the domain, without a port */
+	char *realm; /* the only one that is answered; NULL: any */
 	/* Where we connect to: the outbound proxy or the domain, then those
 	 * that stand in for it. */
 	struct reg_server {
@@ -31,7 +32,7 @@ struct sip_reg {
 	} servers[SIPC_SERVERS_MAX];
 	size_t num_servers, server; /* the one in use */
 	enum sip_transport transport;
-	bool sips, allow_md5;
+	bool sips, allow_md5, indialog_md5;
 	unsigned int expires_s;
 	int64_t keepalive_us;
 	sip_policy_cb *policy;

@@ -156,6 +156,51 @@ sip_auth_ok(struct sip_auth *a)
 	a->c[0].round = a->c[1].round = 0;
 }
 
+/* Finds nextnonce among the parameters of an Authentication-Info. */
+static bool
+nextnonce_find(struct slice list, struct slice *out)
+{
+	struct slice one, name, value;
+
+	while (sip_list_next(&list, &one)) {
+		if (!slice_cut(one, '=', &name, &value) ||
+		    !slice_case_is(slice_trim(name), "nextnonce"))
+			continue;
+		value = slice_trim(value);
+		if (value.n >= 2 && value.p[0] == '"' &&
+		    value.p[value.n - 1] == '"')
+			value = (struct slice){ value.p + 1, value.n - 2 };
+		*out = value;
+		return value.n > 0;
+	}
+	return false;
+}
+
+void
+sip_auth_next(struct sip_auth *a, const struct sip_msg *rsp)
+{
+	static const char *const names[] = { "authentication-info",
+		"proxy-authentication-info" };
+	struct slice next;
+	const char *field;
+	char *nonce;
+
+	for (int i = 0; i < 2; i++) {
+		if (!a->c[i].set ||
+		    (field = sip_msg_find(rsp, names[i], 0)) == NULL ||
+		    !nextnonce_find(slice_of(field), &next) ||
+		    (nonce = slice_dup(next)) == NULL)
+			continue;
+		if (!sip_clean(nonce)) {
+			free(nonce);
+			continue;
+		}
+		free(a->c[i].nonce);
+		a->c[i].nonce = nonce;
+		a->c[i].nc = 0;
+	}
+}
+
 const char *
 sip_auth_alg(const struct sip_auth *a)
 {

@@ -400,17 +400,22 @@ challenge_take(
     struct sip_call *c, const struct sip_msg *rsp, struct sip_auth_rule *rule)
 {
 	const struct sip_flow *f = c->reg != NULL ? sip_reg_flow(c->reg) : NULL;
+	bool in_dialog = c->setup == NULL || !sip_msg_is(rsp, "INVITE");
 	const char *why = NULL;
 
+	/* Who called us and makes us send BYE or a re-INVITE could ask for a
+	 * digest to guess the password from; it is the peer who says 401. */
 	if (c->reg == NULL)
 		why = "The peer wants a password; the call has no account";
+	else if (in_dialog && rsp->code == 401)
+		why = "The peer of a call wants a password";
 	else if (f == NULL || f->id != rsp->flow)
 		why = "Not the account's server wants a password";
 	if (why != NULL) {
 		(void)snprintf(rule->why, sizeof(rule->why), "%s", why);
 		return E_SIP_AUTH;
 	}
-	sip_reg_auth_rule(c->reg, !c->incoming, rule);
+	sip_reg_auth_rule(c->reg, in_dialog, rule);
 	if (c->auth == NULL && (c->auth = calloc(1, sizeof(*c->auth))) == NULL)
 		return ENOMEM;
 	return sip_auth_take(c->auth, rsp, rule);

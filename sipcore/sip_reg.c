@@ -44,6 +44,7 @@ reg_free(struct sip_reg *r)
 	free(r->user);
 	free(r->domain);
 	free(r->host);
+	free(r->realm);
 	for (size_t i = 0; i < r->num_servers; i++) {
 		free(r->servers[i].host);
 		free(r->servers[i].route);

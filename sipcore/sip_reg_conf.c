@@ -6,12 +6,15 @@
 
 #include "reg_internal.h"
 
-/* Copies a text that goes into header lines; NULL or "" gives `other`. */
+/* Copies a text that goes into header lines; NULL or "" gives `other`, which
+ * may be NULL: nothing then. */
 static int
 text_copy(char **out, const char *s, const char *other)
 {
 	if (s == NULL || s[0] == '\0')
 		s = other;
+	if (s == NULL)
+		return 0;
 	if (!sip_clean(s) || strpbrk(s, "<>") != NULL)
 		return E_PARSE;
 	*out = strdup(s);
@@ -139,6 +142,7 @@ reg_conf_copy(struct sip_reg *r, const struct sip_reg_conf *conf)
 	r->transport = conf->transport;
 	r->sips = conf->sips;
 	r->allow_md5 = conf->allow_md5;
+	r->indialog_md5 = conf->indialog_md5;
 	r->expires_s = conf->expires_s;
 	r->policy = conf->policy;
 	r->policy_arg = conf->policy_arg;
@@ -154,19 +158,15 @@ reg_conf_copy(struct sip_reg *r, const struct sip_reg_conf *conf)
 	    (err = text_copy(&r->domain, conf->domain, "")) != 0 ||
 	    (err = text_copy(&r->auth_user, conf->auth_user, conf->user)) !=
 		0 ||
-	    (err = host_split(&r->host, &port, conf->domain)) != 0)
+	    (err = text_copy(&r->realm, conf->realm, NULL)) != 0 ||
+	    (err = text_copy(&r->instance, conf->instance, NULL)) != 0 ||
+	    (err = host_split(&r->host, &port, conf->domain)) != 0 ||
+	    (err = from_make(r, conf->display)) != 0)
 		return err;
 	r->password = strdup(conf->password != NULL ? conf->password : "");
 	if (r->password == NULL)
 		return ENOMEM;
-	if (conf->instance != NULL && conf->instance[0] != '\0' &&
-	    (err = text_copy(&r->instance, conf->instance, "")) != 0)
-		return err;
-	if ((err = from_make(r, conf->display)) != 0)
-		return err;
 	sip_token(r->call_id, SIPC_CALL_ID_LEN);
 	sip_token(r->tag, SIPC_TAG_LEN);
-	if ((err = servers_read(r, conf, port)) != 0)
-		return err;
-	return 0;
+	return servers_read(r, conf, port);
 }

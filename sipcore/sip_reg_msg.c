@@ -228,6 +228,7 @@ on_registered(struct sip_reg *r, const struct sip_msg *m)
 		return;
 	}
 	routes_take(r, m);
+	sip_auth_next(&r->auth, m);
 	again = r->old_contact[0] != '\0';
 	r->old_contact[0] = '\0';
 	if (public_learn(r, m, again) && reg_send(r) == 0)
@@ -243,7 +244,9 @@ static void
 on_challenge(struct sip_reg *r, const struct sip_msg *m)
 {
 	struct sip_auth_rule rule = { .allow_md5 = r->allow_md5,
-		.any_realm = true };
+		.any_realm = r->realm == NULL,
+		.num_realms = r->realm != NULL,
+		.realms = { r->realm } };
 	int err = sip_auth_take(&r->auth, m, &rule);
 
 	if (err == 0)
@@ -390,12 +393,13 @@ sip_reg_sips(const struct sip_reg *r)
 }
 
 void
-sip_reg_auth_rule(const struct sip_reg *r, bool ours, struct sip_auth_rule *out)
+sip_reg_auth_rule(
+    const struct sip_reg *r, bool in_dialog, struct sip_auth_rule *out)
 {
 	size_t n = 0;
 
 	memset(out, 0, sizeof(*out));
-	out->allow_md5 = r->allow_md5;
+	out->allow_md5 = r->allow_md5 && (!in_dialog || r->indialog_md5);
 	for (int i = 0; i < 2; i++) {
 		if (r->known[i].realm == NULL)
 			continue;
@@ -404,9 +408,12 @@ sip_reg_auth_rule(const struct sip_reg *r, bool ours, struct sip_auth_rule *out)
 		 * SHA-2 family are equals. */
 		out->allow_md5 &= r->known[i].alg == TLS_MD5;
 	}
-	/* A proxy may ask in the name of the domain for calls, whatever
-	 * the registrar calls itself. */
-	if (ours) {
+	if (r->realm != NULL) {
+		n = 0;
+		out->realms[n++] = r->realm;
+	} else if (!in_dialog) {
+		/* A proxy may ask in the name of the domain for calls,
+		 * whatever the registrar calls itself. */
 		out->realms[n++] = r->domain;
 		out->realms[n++] = r->host;
 	}

@@ -152,6 +152,8 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 	c->transport = settings_transport(ac->app);
 	c->sips = prov_get_bool(s, "sip.sips");
 	c->allow_md5 = prov_get_bool(s, "sip.auth.md5");
+	c->indialog_md5 = prov_get_bool(s, "sip.auth.indialog");
+	c->realm = prov_get(s, "sip.auth.realm");
 	c->expires_s = (unsigned int)prov_get_int(s, "sip.regexp");
 	if (ka[0] != '\0')
 		c->keepalive_s =

@@ -21,6 +21,8 @@ struct sip_reg_conf {
 	enum sip_transport transport;
 	bool sips;                /* sips: URIs (RFC 5630) */
 	bool allow_md5;           /* refuse MD5 challenges if false */
+	bool indialog_md5;        /* answer them in a dialog, too (RFC 8760) */
+	const char *realm;        /* answer this one only; NULL or "": any */
 	unsigned int expires_s;   /* asked for; 60..86400 */
 	unsigned int keepalive_s; /* CRLF; 0: 95..120 at random on streams */
 	const char *instance;     /* "urn:uuid:..", +sip.instance; NULL: none */

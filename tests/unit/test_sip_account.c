@@ -229,58 +229,65 @@ calls_take_route_identity_and_credentials_of_the_account(void **state)
 	"-Authenticate: Digest realm=\"" realm "\",nonce=\"n\",algorithm=" alg \
 	"\r\n"
 
+/* Who asks for a password, and whether he gets a digest. */
+static const struct {
+	const char *why, *reg, *ask;
+	bool incoming, stranger, answered;
+	const char *says;
+} asked[] = {
+	{ "the registrar's realm", "WWW" ASK("reg", "SHA-256"),
+	    "Proxy" ASK("reg", "SHA-256"), false, false, true, "" },
+	{ "the domain", "WWW" ASK("reg", "SHA-256"),
+	    "Proxy" ASK("EXAMPLE.test", "SHA-256"), false, false, true, "" },
+	{ "the domain, where REGISTER was not asked", NULL,
+	    "Proxy" ASK("example.test", "MD5"), false, false, true, "" },
+	{ "another realm", "WWW" ASK("reg", "SHA-256"),
+	    "Proxy" ASK("evil", "SHA-256"), false, false, false,
+	    "The challenge is for realm evil, not for the account's" },
+	{ "another realm, where REGISTER was not asked", NULL,
+	    "Proxy" ASK("evil", "SHA-256"), false, false, false,
+	    "The challenge is for realm evil, not for the account's" },
+	{ "less than at REGISTER", "WWW" ASK("reg", "SHA-256"),
+	    "Proxy" ASK("reg", "MD5"), false, false, false,
+	    "The server offers no digest algorithm we may use" },
+	{ "MD5 as at REGISTER", "WWW" ASK("reg", "MD5"),
+	    "Proxy" ASK("reg", "MD5"), false, false, true, "" },
+	{ "a stranger", "WWW" ASK("reg", "SHA-256"),
+	    "Proxy" ASK("reg", "SHA-256"), false, true, false,
+	    "Not the account's server wants a password" },
+	{ "in: the registrar's realm", "WWW" ASK("reg", "SHA-256"),
+	    "Proxy" ASK("reg", "SHA-256"), true, false, true, "" },
+	{ "in: the domain", "WWW" ASK("reg", "SHA-256"),
+	    "Proxy" ASK("example.test", "SHA-256"), true, false, false,
+	    "The challenge is for realm example.test, not for the "
+	    "account's" },
+	{ "in: never asked", NULL, "Proxy" ASK("example.test", "SHA-256"), true,
+	    false, false,
+	    "The challenge is for realm example.test, not for the "
+	    "account's" },
+	{ "in: evil and weak", "WWW" ASK("reg", "SHA-256"),
+	    "Proxy" ASK("evil", "MD5"), true, false, false,
+	    "The challenge is for realm evil, not for the account's" },
+	{ "in: a stranger", "WWW" ASK("reg", "SHA-256"),
+	    "Proxy" ASK("reg", "SHA-256"), true, true, false,
+	    "Not the account's server wants a password" },
+	{ "in: MD5, as at REGISTER", "WWW" ASK("reg", "MD5"),
+	    "Proxy" ASK("reg", "MD5"), true, false, false,
+	    "The server offers no digest algorithm we may use" },
+	{ "in: 401", "WWW" ASK("reg", "SHA-256"), "WWW" ASK("reg", "SHA-256"),
+	    true, false, false, "The peer of a call wants a password" },
+	{ "401 to the first INVITE", "WWW" ASK("reg", "SHA-256"),
+	    "WWW" ASK("reg", "SHA-256"), false, false, true, "" },
+};
+
 /* A digest of the password goes to the account's server alone. */
 static void
 challenges_of_others_are_not_answered(void **state)
 {
-	static const struct {
-		const char *why, *reg, *ask;
-		bool incoming, stranger, answered;
-		const char *says;
-	} v[] = {
-		{ "the registrar's realm", "WWW" ASK("reg", "SHA-256"),
-		    "Proxy" ASK("reg", "SHA-256"), false, false, true, "" },
-		{ "the domain", "WWW" ASK("reg", "SHA-256"),
-		    "Proxy" ASK("EXAMPLE.test", "SHA-256"), false, false, true,
-		    "" },
-		{ "the domain, where REGISTER was not asked", NULL,
-		    "Proxy" ASK("example.test", "MD5"), false, false, true,
-		    "" },
-		{ "another realm", "WWW" ASK("reg", "SHA-256"),
-		    "Proxy" ASK("evil", "SHA-256"), false, false, false,
-		    "The challenge is for realm evil, not for the account's" },
-		{ "another realm, where REGISTER was not asked", NULL,
-		    "Proxy" ASK("evil", "SHA-256"), false, false, false,
-		    "The challenge is for realm evil, not for the account's" },
-		{ "less than at REGISTER", "WWW" ASK("reg", "SHA-256"),
-		    "Proxy" ASK("reg", "MD5"), false, false, false,
-		    "The server offers no digest algorithm we may use" },
-		{ "MD5 as at REGISTER", "WWW" ASK("reg", "MD5"),
-		    "Proxy" ASK("reg", "MD5"), false, false, true, "" },
-		{ "a stranger", "WWW" ASK("reg", "SHA-256"),
-		    "Proxy" ASK("reg", "SHA-256"), false, true, false,
-		    "Not the account's server wants a password" },
-		{ "in: the registrar's realm", "WWW" ASK("reg", "SHA-256"),
-		    "Proxy" ASK("reg", "SHA-256"), true, false, true, "" },
-		{ "in: the domain", "WWW" ASK("reg", "SHA-256"),
-		    "Proxy" ASK("example.test", "SHA-256"), true, false, false,
-		    "The challenge is for realm example.test, not for the "
-		    "account's" },
-		{ "in: never asked", NULL,
-		    "Proxy" ASK("example.test", "SHA-256"), true, false, false,
-		    "The challenge is for realm example.test, not for the "
-		    "account's" },
-		{ "in: evil and weak", "WWW" ASK("reg", "SHA-256"),
-		    "Proxy" ASK("evil", "MD5"), true, false, false,
-		    "The challenge is for realm evil, not for the account's" },
-		{ "in: a stranger", "WWW" ASK("reg", "SHA-256"),
-		    "Proxy" ASK("reg", "SHA-256"), true, true, false,
-		    "Not the account's server wants a password" },
-	};
 	struct fix f;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
 		struct sip_call_conf c = { .to = "4711",
 			.sdp = slice_of("offer") };
 		enum sip_reg_state st = SIP_REG_GONE;
@@ -289,11 +296,12 @@ challenges_of_others_are_not_answered(void **state)
 		uint16_t port;
 		char tag[64], at[ADDR_STR_MAX];
 		bool shown = false;
+		int code;
 
 		fix_open(&f);
 		peer_open(&other, &f.w, "127.0.0.1");
-		port = register_asked(&f, &reg, &st, v[i].reg);
-		if (v[i].incoming) {
+		port = register_asked(&f, &reg, &st, asked[i].reg);
+		if (asked[i].incoming) {
 			addr_print(&f.p.at, at);
 			peer_calls_a(&f, port, at, tag, sizeof(tag));
 			sip_call_hangup(f.a.call, 0);
@@ -304,22 +312,107 @@ challenges_of_others_are_not_answered(void **state)
 			    0);
 		}
 		pass(&f.w, 10);
-		heard(&f.p, 0, v[i].incoming ? "BYE " : "INVITE ");
-		peer_answers(v[i].stranger ? &other : &f.p, port, f.p.msg[0],
-		    407, "t", v[i].ask);
+		heard(&f.p, 0, asked[i].incoming ? "BYE " : "INVITE ");
+		code = asked[i].ask[0] == 'W' ? 401 : 407;
+		peer_answers(asked[i].stranger ? &other : &f.p, port,
+		    f.p.msg[0], code, "t", asked[i].ask);
+		pass(&f.w, 10);
+		for (size_t k = 0; k < f.p.n; k++)
+			shown |= strstr(f.p.msg[k], "Authorization") != NULL;
+		if (shown != asked[i].answered)
+			fail_msg(
+			    "%s: %s", asked[i].why, shown ? "shown" : "not");
+		if (!asked[i].answered) {
+			ended(&f.a, asked[i].incoming ? 0 : code,
+			    asked[i].incoming ? 0 : E_SIP_AUTH,
+			    !asked[i].incoming);
+			assert_string_equal(
+			    f.a.e[f.a.n - 1].reason, asked[i].says);
+		}
+		sip_call_free(&f.a.call);
+		sip_reg_stop(&reg);
+		peer_close(&other);
+		fix_close(&f);
+	}
+}
+
+/* The same in a dialog of an account that may use MD5 there, and of one that
+ * knows its realm. */
+static void
+settings_say_who_is_answered(void **state)
+{
+	static const struct {
+		const char *why;
+		bool indialog_md5;
+		const char *realm, *reg, *ask;
+		bool registers, answered;
+	} v[] = {
+		{ "MD5 if allowed", true, NULL, "MD5", "MD5", true, true },
+		{ "but not after SHA-256", true, NULL, "SHA-256", "MD5", true,
+		    false },
+		{ "the realm that was set", false, "reg", "SHA-256", "SHA-256",
+		    true, true },
+		{ "another than was set", false, "mine", "SHA-256", "SHA-256",
+		    false, false },
+	};
+	struct fix f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		enum sip_reg_state st = SIP_REG_GONE;
+		char tag[64], at[ADDR_STR_MAX], ask[200];
+		struct sip_reg_conf c = { .user = "bob",
+			.domain = "example.test",
+			.obproxy = at,
+			.password = "secret",
+			.transport = SIPC_UDP,
+			.allow_md5 = true,
+			.indialog_md5 = v[i].indialog_md5,
+			.realm = v[i].realm,
+			.expires_s = 3600 };
+		struct sip_reg *reg = NULL;
+		bool shown = false;
+		uint16_t port;
+
+		fix_open(&f);
+		port = f.a.ports[SIPC_UDP];
+		addr_print(&f.p.at, at);
+		assert_int_equal(
+		    sip_reg_start(&reg, f.a.s, &c, on_reg, &st), 0);
+		pass(&f.w, 10);
+		(void)snprintf(ask, sizeof(ask),
+		    "WWW-Authenticate: Digest realm=\"reg\",nonce=\"n\","
+		    "algorithm=%s\r\n",
+		    v[i].reg);
+		peer_answers(&f.p, port, f.p.msg[0], 401, "rt", ask);
+		pass(&f.w, 10);
+		assert_int_equal(f.p.n, v[i].registers ? 2 : 1);
+		if (!v[i].registers) {
+			assert_int_equal(st, SIP_REG_WAITING);
+			sip_reg_stop(&reg);
+			fix_close(&f);
+			continue;
+		}
+		peer_answers(&f.p, port, f.p.msg[1], 200, "rt", NULL);
+		pass(&f.w, 10);
+		assert_int_equal(st, SIP_REG_OK);
+		peer_forget(&f.p);
+		peer_calls_a(&f, port, at, tag, sizeof(tag));
+		sip_call_hangup(f.a.call, 0);
+		pass(&f.w, 10);
+		heard(&f.p, 0, "BYE ");
+		(void)snprintf(ask, sizeof(ask),
+		    "Proxy-Authenticate: Digest realm=\"reg\",nonce=\"n\","
+		    "algorithm=%s\r\n",
+		    v[i].ask);
+		peer_answers(&f.p, port, f.p.msg[0], 407, "t", ask);
 		pass(&f.w, 10);
 		for (size_t k = 0; k < f.p.n; k++)
 			shown |= strstr(f.p.msg[k], "Authorization") != NULL;
 		if (shown != v[i].answered)
 			fail_msg("%s: %s", v[i].why, shown ? "shown" : "not");
-		if (!v[i].answered) {
-			ended(&f.a, v[i].incoming ? 0 : 407,
-			    v[i].incoming ? 0 : E_SIP_AUTH, !v[i].incoming);
-			assert_string_equal(f.a.e[f.a.n - 1].reason, v[i].says);
-		}
 		sip_call_free(&f.a.call);
 		sip_reg_stop(&reg);
-		peer_close(&other);
 		fix_close(&f);
 	}
 }
@@ -662,6 +755,7 @@ main(void)
 		cmocka_unit_test(
 		    calls_take_route_identity_and_credentials_of_the_account),
 		cmocka_unit_test(challenges_of_others_are_not_answered),
+		cmocka_unit_test(settings_say_who_is_answered),
 		cmocka_unit_test(ack_repeats_the_credentials_of_its_invite),
 		cmocka_unit_test(calls_of_an_account_stay_on_its_flow),
 		cmocka_unit_test(only_the_registrar_may_call_an_account),

@@ -88,6 +88,59 @@ vectors_of_rfc_7616_come_out(void **state)
 	}
 }
 
+/* What RFC 7616 and 8760 have no example of; the values are those of another
+ * implementation (Python's hashlib). */
+static void
+algorithms_of_rfc_8760_with_bodies_and_sessions(void **state)
+{
+	static const struct {
+		const char *why;
+		enum tls_hash_alg alg;
+		bool sess;
+		const char *qop, *want;
+	} v[] = {
+		{ "SHA-256, body", TLS_SHA256, false, "auth-int",
+		    "96ae648414178dd42dc8b32e7b09e7a2290712cc56bfb7a00f5feb94"
+		    "1ccb9b7c" },
+		{ "SHA-512-256, body", TLS_SHA512_256, false, "auth-int",
+		    "e2e18551a3981b3cf30cfe3e5677adc95bd93c3995fc267d5e02c360"
+		    "8ed10626" },
+		{ "MD5, body", TLS_MD5, false, "auth-int",
+		    "d0a3c060b0d780e05cfc0f0eb0ddd2b5" },
+		{ "SHA-256-sess", TLS_SHA256, true, "auth",
+		    "b0fbd29c0b6614d7e4745ed9462b98dd4a5dddb99550a9033a9cf4c8"
+		    "72aacb19" },
+		{ "SHA-512-256-sess", TLS_SHA512_256, true, "auth",
+		    "916f3cbf9b615ab3dbfb03e5ab3304738b63a7f312ce172e50157674"
+		    "381d41dd" },
+		{ "MD5-sess", TLS_MD5, true, "auth",
+		    "89e13c96325c06b7627404ba3cc6a041" },
+	};
+	char out[2 * TLS_HASH_MAX + 1];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct sip_digest d = { .alg = v[i].alg,
+			.sess = v[i].sess,
+			.user = "bob",
+			.realm = "atlanta.example",
+			.password = "zanzibar",
+			.nonce = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
+			.cnonce =
+			    "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
+			.qop = v[i].qop,
+			.method = v[i].sess ? "REGISTER" : "INVITE",
+			.uri = v[i].sess ? "sip:atlanta.example"
+					 : "sip:bob@biloxi.example",
+			.nc = v[i].sess ? 0xfedc : 2,
+			.body = slice_of(v[i].sess ? "" : "v=0\r\n") };
+
+		assert_int_equal(sip_digest_response(&d, out), 0);
+		if (strcmp(out, v[i].want) != 0)
+			fail_msg("%s: %s", v[i].why, out);
+	}
+}
+
 /* A 401 with these fields. */
 static struct sip_msg *
 refusal(const char *fields)
@@ -238,6 +291,53 @@ nonces_are_counted(void **state)
 }
 
 static void
+next_nonce_takes_the_place_of_the_old_one(void **state)
+{
+	static const struct {
+		const char *fields, *want;
+	} v[] = {
+		{ "Authentication-Info: qop=auth,nextnonce=\"n2\"\r\n",
+		    "nonce=\"n2\",uri=\"sip:r\"" },
+		{ "Authentication-Info: NextNonce = \"a,b=c\", nc=00000001\r\n",
+		    "nonce=\"a,b=c\"," },
+		{ "Authentication-Info: rspauth=\"00\"\r\n", "nonce=\"n\"," },
+		{ "Authentication-Info: nextnonce=\"\"\r\n", "nonce=\"n\"," },
+		/* that is another server's */
+		{ "Proxy-Authentication-Info: nextnonce=\"n2\"\r\n",
+		    "nonce=\"n\"," },
+		{ "", "nonce=\"n\"," },
+	};
+	struct sip_cred cred = { "u", "p" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		struct sip_msg *m = refusal(v[i].fields);
+		struct sip_auth a = { 0 };
+		struct buf b;
+
+		buf_init(&b, 4096);
+		assert_int_equal(take(&a, W ",qop=\"auth\"\r\n", true), 0);
+		assert_int_equal(sip_auth_write(&a, &b, &cred, "REGISTER",
+				     "sip:r", slice_of("")),
+		    0);
+		buf_reset(&b);
+		sip_auth_next(&a, m);
+		assert_int_equal(sip_auth_write(&a, &b, &cred, "REGISTER",
+				     "sip:r", slice_of("")),
+		    0);
+		if (strstr(buf_str(&b), v[i].want) == NULL)
+			fail_msg("%s: %s", v[i].fields, buf_str(&b));
+		/* a new nonce is counted from 1 */
+		assert_non_null(strstr(buf_str(&b),
+		    strstr(v[i].want, "\"n\"") != NULL ? "nc=00000002"
+						       : "nc=00000001"));
+		buf_clear(&b);
+		sip_auth_clear(&a);
+		sip_msg_free(m);
+	}
+}
+
+static void
 refused_credentials_are_not_tried_for_ever(void **state)
 {
 	struct sip_auth a = { 0 };
@@ -283,9 +383,12 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vectors_of_rfc_7616_come_out),
+		cmocka_unit_test(
+		    algorithms_of_rfc_8760_with_bodies_and_sessions),
 		cmocka_unit_test(best_challenge_is_chosen),
 		cmocka_unit_test(only_known_realms_are_answered),
 		cmocka_unit_test(nonces_are_counted),
+		cmocka_unit_test(next_nonce_takes_the_place_of_the_old_one),
 		cmocka_unit_test(refused_credentials_are_not_tried_for_ever),
 		cmocka_unit_test(
 		    hostile_challenges_put_nothing_into_our_headers),
