@@ -61,29 +61,38 @@ enum sip_frame_ev {
 	SIP_FRAME_MSG,  /* `n` bytes are one message */
 	SIP_FRAME_CRLF, /* stray line end, or a pong (RFC 5626 4.4.1) */
 	SIP_FRAME_PING, /* double CRLF: answer it */
-	SIP_FRAME_BAD   /* close the connection; `why` says it */
+	SIP_FRAME_BAD   /* close the connection; `bad` says why */
+};
+/* Why bytes are no message, and what their sender may be told. */
+struct sip_fault {
+	const char *why;
+	int code;    /* of the answer; 0: none is possible */
+	size_t head; /* so many bytes of the input may be read for it */
 };
 struct sip_frame {
 	bool pings;  /* we ping here: each CRLF counts for itself */
 	size_t seen; /* bytes of this message that hold no end of headers */
 	size_t need; /* its whole length once known, else 0 */
-	const char *why;
+	struct sip_fault bad;
 };
 /* sip_frame_next looks at all unread input `in` and says what its first `*n`
  * bytes are; the caller drains them.  Any split gives the same. */
 enum sip_frame_ev sip_frame_next(
     struct sip_frame *f, struct slice in, size_t *n);
-/* sip_frame_datagram judges a datagram: `*n` bytes of it are the message. */
-MUST_CHECK int sip_frame_datagram(struct slice in, size_t *n, const char **why);
+/* sip_frame_datagram judges a datagram: `*n` bytes of it are the message;
+ * E_SIP_PARSE and why in `*fault`. */
+MUST_CHECK int sip_frame_datagram(
+    struct slice in, size_t *n, struct sip_fault *fault);
 
 /* ---- sip_uri.c ---- */
 
 struct sip_uri {
 	bool sips;
 	bool lr;
+	bool headers;  /* there were some behind a `?`; never taken */
 	uint16_t port; /* 0: none */
 	int transport; /* enum sip_transport, -1: none given, -2: unknown */
-	char user[SIPC_USER_MAX + 1]; /* unescaped; no control characters */
+	char user[SIPC_USER_MAX + 1]; /* unescaped, but control characters */
 	char host[SIPC_HOST_MAX + 1]; /* without brackets */
 	char text[SIPC_URI_MAX + 1];  /* as given, without ?headers */
 };
@@ -96,8 +105,14 @@ struct sip_name_addr {
 MUST_CHECK int sip_name_addr(struct sip_name_addr *out, struct slice s);
 /* sip_param finds `name` in ";a=b;c"; its value (may be empty) is unquoted. */
 bool sip_param(struct slice params, const char *name, struct slice *value);
+/* sip_params_fit: is it nothing, or `;token` and `;token=value` alone? */
+bool sip_params_fit(struct slice params);
+bool sip_is_token(struct slice s); /* RFC 3261 25.1 */
 /* sip_list_next takes the next value of a comma list off `*rest`. */
 bool sip_list_next(struct slice *rest, struct slice *value);
+/* sip_list_cut is sip_list_next for empty values, too; false: it was the
+ * last one. */
+bool sip_list_cut(struct slice *rest, struct slice *value);
 /* sip_list_has: is `word` among the values (any case)? */
 bool sip_list_has(struct slice list, const char *word);
 /* sip_user_put appends a user part, escaped (RFC 3261 25.1). */
@@ -157,12 +172,26 @@ struct sip_msg {
 	uint32_t cseq;
 	int max_forwards; /* -1: none */
 	uint64_t flow;    /* it came by this one; 0: an unknown UDP peer */
+	int fault;        /* with which it is to be refused; 0: sound */
+	const char *fault_why;
+	ptrdiff_t raw; /* from a string in here to its bytes as received */
 	struct slice body;
 	size_t num_hdrs;
 	struct sip_hdr hdrs[];
 };
 /* sip_msg_parse copies and reads a framed message; E_SIP_PARSE, ENOMEM. */
 MUST_CHECK int sip_msg_parse(struct sip_msg **out, struct slice in);
+/*
+ * sip_msg_read is the same for what strangers send: a request that can be
+ * answered is returned with its fault in it; from, to, call_id are NULL where
+ * absent, and nothing else of it may be relied upon.  `code` != 0: it is
+ * faulty for the reason `why` anyway, and its header block may be cut.
+ */
+MUST_CHECK int sip_msg_read(
+    struct sip_msg **out, struct slice in, int code, const char *why);
+/* sip_msg_raw: the bytes of a string of `m` as its sender wrote them; other
+ * than the string they may hold escaped control characters, even NUL. */
+struct slice sip_msg_raw(const struct sip_msg *m, const char *s);
 void sip_msg_free(struct sip_msg *m);
 /* sip_msg_get returns the `i`-th field of that kind, or NULL. */
 const char *sip_msg_get(const struct sip_msg *m, enum sip_hid id, size_t i);
@@ -289,6 +318,11 @@ const struct tls_verdict *sip_flow_verdict(const struct sip_flow *f);
 void sip_trace(struct sip_stack *s, bool sent, const struct sip_flow *f,
     const struct addr *remote, struct slice msg);
 
+/* sip_part takes a connection over which nothing more is to be said: closed
+ * once the peer had time to read what was. */
+void sip_part(struct sip_stack *s, struct tls_conn *c);
+void sip_parts_free(struct sip_stack *s);
+
 /* sip_flow_accept takes a connection to a listener (`arg`). */
 tls_accept_cb sip_flow_accept;
 
@@ -336,6 +370,7 @@ struct sip_stack {
 	uint8_t nonce_key[32];
 	struct sip_htab flow_ids, flow_peers, ctxns, reqs, dones, dlgs, merges;
 	struct sip_flows flows;
+	LIST_HEAD(, sip_part) parts;
 	LIST_HEAD(, sip_listener) listeners;
 	LIST_HEAD(, sip_sock) socks;
 	LIST_HEAD(, sip_reg) regs;
@@ -424,9 +459,16 @@ struct sip_req {
 	size_t last_n;
 	struct sip_call *call; /* borrowed: who will answer, or NULL */
 };
-/* sip_req_key: hash of branch, sent-by and method (RFC 3261 17.2.3). */
+/* sip_req_key: hash of branch, sent-by and method (RFC 3261 17.2.3); of all
+ * that RFC 2543 went by where the branch is of its time. */
 uint64_t sip_req_key(
     const struct sip_stack *s, const struct sip_msg *m, const char *method);
+/* sip_has_cookie: does the branch identify the transaction (8.1.1.7)? */
+bool sip_has_cookie(const struct sip_msg *m);
+/* sip_answer_flow: the way of the answer to `m` (RFC 3581 4, RFC 3261 18.2.2);
+ * on UDP always to the address it came from. */
+MUST_CHECK int sip_answer_flow(struct sip_flow **out, struct sip_stack *s,
+    const struct sip_src *src, const struct sip_msg *m);
 /* sip_req_new takes `*m` on success. */
 MUST_CHECK int sip_req_new(struct sip_req **out, struct sip_stack *s,
     const struct sip_src *src, struct sip_msg **m);

@@ -10,6 +10,7 @@ noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h includ
 	%D%/sip_reg_conf.c %D%/sip_reg_msg.c %D%/sip_reg_retry.c %D%/sip_reg_way.c %D%/sip_req.c %D%/sip_route.c \
 	%D%/sip_session.c %D%/sip_stack.c %D%/sip_target.c %D%/sip_tp.c %D%/sip_txn.c %D%/sip_udp.c %D%/sip_uri.c \
 	%D%/sip_write.c
+%C%_libsip_a_SOURCES += %D%/sip_part.c
 SIP_LIBS = sipcore/libsip.a -losipparser2 $(TLS_LIBS)
 
 if HAVE_CMOCKA
@@ -18,6 +19,9 @@ SIP_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -iquote $(top_srcdir)/tests/
 SIP_TESTS = tests/unit/test_sip_account tests/unit/test_sip_auth tests/unit/test_sip_call \
 	tests/unit/test_sip_dlg tests/unit/test_sip_failover tests/unit/test_sip_frame tests/unit/test_sip_msg tests/unit/test_sip_reg \
 	tests/unit/test_sip_route tests/unit/test_sip_session tests/unit/test_sip_target tests/unit/test_sip_txn tests/unit/test_sip_uri
+SIP_TESTS += tests/unit/test_sip_torture
+noinst_HEADERS += tests/unit/test_sip_torture.h
+EXTRA_DIST += tests/data/torture.txt
 check_PROGRAMS += $(SIP_TESTS)
 TESTS += $(SIP_TESTS)
 noinst_HEADERS += tests/unit/test_sip.h tests/unit/test_sip_call.h tests/unit/test_sip_tls.h
@@ -46,6 +50,8 @@ tests_unit_test_sip_session_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_session_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_target_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_target_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+tests_unit_test_sip_torture_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_torture_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_txn_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_txn_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_sip_txn_LDADD = $(SIP_LIBS) $(TEST_LIBS)

@@ -26,13 +26,15 @@ sip_reject(struct sip_stack *s, const struct sip_src *src,
 		.headers = headers,
 		.server = s->user_agent,
 		.from = &src->from };
-	struct sip_flow *f = src->flow;
+	struct sip_flow *f;
 	struct buf b;
 
 	if (sip_msg_is(m, "ACK"))
 		return;
-	/* Answers to the source alone: nobody can be made a target of it. */
-	if (f == NULL && sip_flow_udp(&f, s, src->sock, &src->from) != 0)
+	/* To the address of the source alone: nobody can be made a target of
+	 * it.  The port may be another one, if Via can be read. */
+	if (sip_answer_flow(&f, s, src, m) != 0 &&
+	    sip_flow_udp(&f, s, src->sock, &src->from) != 0)
 		return;
 	sip_token(tag, SIPC_TAG_LEN);
 	buf_init(&b, SIPC_MSG_MAX);
@@ -95,16 +97,58 @@ refuse(struct verdict *v, int code, const char *headers)
 	    "constants that fit");
 }
 
-/* The body of an INVITE or UPDATE must be SDP, and in plain. */
+/* Is the body in plain? */
 static bool
-body_fits(const struct sip_msg *m)
+coding_fits(const struct sip_msg *m)
 {
 	struct slice coding = sip_msg_hdr(m, SIPH_CONTENT_ENCODING);
 
-	if (m->body.n == 0)
+	return m->body.n == 0 || coding.n == 0 ||
+	    slice_case_is(coding, "identity");
+}
+
+/* Does a media range cover SDP? */
+static bool
+range_has_sdp(struct slice range)
+{
+	struct slice type, params, q;
+
+	(void)slice_cut(range, ';', &type, &params);
+	type = slice_trim(type);
+	if (!slice_case_is(type, "application/sdp") &&
+	    !slice_case_is(type, "application/*") &&
+	    !slice_case_is(type, "*/*"))
+		return false;
+	params = (struct slice){ type.p + type.n,
+		(size_t)(range.p + range.n - type.p - (ptrdiff_t)type.n) };
+	/* q = 0, 0.0, 0.00: that one not (RFC 3261 20.1). */
+	if (!sip_param(slice_trim(params), "q", &q) || q.n == 0)
 		return true;
-	return sip_msg_is_sdp(m) &&
-	    (coding.n == 0 || slice_case_is(coding, "identity"));
+	for (size_t i = 0; i < q.n; i++) {
+		if (q.p[i] != '0' && q.p[i] != '.')
+			return true;
+	}
+	return false;
+}
+
+/* May the answer hold SDP? */
+static bool
+accepts_sdp(const struct sip_msg *m)
+{
+	struct slice list, one;
+	const char *field;
+
+	if (sip_msg_find(m, "Accept", 0) == NULL)
+		return true; /* RFC 3261 20.1 */
+	for (size_t i = 0; (field = sip_msg_find(m, "Accept", i)) != NULL;
+	     i++) {
+		list = slice_of(field);
+		while (sip_list_next(&list, &one)) {
+			if (range_has_sdp(one))
+				return true;
+		}
+	}
+	return false;
 }
 
 /* RFC 3261 8.2.2.2: the same INVITE by another way. */
@@ -116,6 +160,22 @@ is_merged(const struct sip_stack *s, const struct sip_msg *m)
 		       s, slice_of(m->call_id), m->from_tag, m->cseq)) != NULL;
 }
 
+/* Is it the name of some scheme (RFC 3986 3.1)? */
+static bool
+is_scheme(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) &&
+		    (i == 0 ||
+			!((c >= '0' && c <= '9') || c == '+' || c == '-' ||
+			    c == '.')))
+			return false;
+	}
+	return s.n > 0;
+}
+
 /* Whom the Request-URI names. */
 static void
 uri_judge(struct sip_stack *s, const struct sip_src *src,
@@ -124,10 +184,15 @@ uri_judge(struct sip_stack *s, const struct sip_src *src,
 	struct slice uri = slice_of(m->uri), scheme, rest;
 	struct sip_uri u;
 
-	(void)slice_cut(uri, ':', &scheme, &rest);
-	if (!slice_case_is(scheme, "sip") && !slice_case_is(scheme, "sips"))
+	if (!slice_cut(uri, ':', &scheme, &rest) || !is_scheme(scheme))
+		refuse(v, 400, "");
+	else if (!slice_case_is(scheme, "sip") &&
+	    !slice_case_is(scheme, "sips"))
 		refuse(v, 416, "");
-	else if (sip_uri_parse(&u, uri) != 0)
+	else if (uri.n > SIPC_URI_MAX)
+		refuse(v, 414, "");
+	/* RFC 3261 19.1.1: no headers in a Request-URI. */
+	else if (sip_uri_parse(&u, uri) != 0 || u.headers)
 		refuse(v, 400, "");
 	/* RFC 5630 4.1: sips is for TLS alone. */
 	else if (u.sips && (src->flow == NULL || src->flow->t != SIPC_TLS))
@@ -139,52 +204,102 @@ uri_judge(struct sip_stack *s, const struct sip_src *src,
 		refuse(v, 404, "");
 }
 
-/* Judges the fields that do not depend on a dialog. */
+/* Judges the fields that do not depend on a dialog (RFC 3261 8.2.2.3, 8.2.3).
+ * Max-Forwards is not among them: 0 is for proxies (RFC 4475 3.3.11). */
 static void
 fields_judge(const struct sip_msg *m, struct verdict *v)
 {
 	bool offer = sip_msg_is(m, "INVITE") || sip_msg_is(m, "UPDATE");
 
-	/* RFC 2543 branches cannot be matched: not served. */
-	if (m->branch.n < 8 || strncmp(m->branch.p, "z9hG4bK", 7) != 0 ||
-	    m->from_tag.n == 0)
-		refuse(v, 400, "");
-	else if (m->max_forwards == 0)
-		refuse(v, 483, "");
-	else if (!sip_msg_is(m, "CANCEL") && !extensions_judge(m, v))
+	if (!extensions_judge(m, v))
 		v->code = 420;
-	else if (offer && !body_fits(m))
+	else if (!coding_fits(m))
+		refuse(v, 415, "Accept-Encoding: identity\r\n");
+	else if (offer && m->body.n > 0 && !sip_msg_is_sdp(m))
 		refuse(v, 415, "Accept: application/sdp\r\n");
+	else if (offer && !accepts_sdp(m))
+		refuse(v, 406, "");
 	else if (offer &&
 	    sip_msg_uint(m, SIPH_SESSION_EXPIRES, INT32_MAX, MIN_SE_S) <
 		MIN_SE_S)
 		refuse(v, 422, "Min-SE: 90\r\n");
 }
 
-/* Judges a request that may come in; v->code 0 lets it pass. */
+/* Has it a Contact that is no address? */
+static bool
+contact_is_bad(const struct sip_msg *m)
+{
+	struct slice list, one;
+	struct sip_name_addr na;
+	const char *field;
+
+	for (size_t i = 0; (field = sip_msg_get(m, SIPH_CONTACT, i)) != NULL;
+	     i++) {
+		list = slice_of(field);
+		while (sip_list_next(&list, &one)) {
+			if (!slice_is(one, "*") &&
+			    (sip_name_addr(&na, one) != 0 ||
+				!sip_params_fit(na.params)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The methods of RFC 3261 and its extensions; all others are unknown. */
+static bool
+is_known_method(const struct sip_msg *m)
+{
+	static const char *const known[] = { "INVITE", "ACK", "BYE", "CANCEL",
+		"OPTIONS", "REGISTER", "INFO", "UPDATE", "PRACK", "SUBSCRIBE",
+		"NOTIFY", "REFER", "MESSAGE", "PUBLISH" };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (sip_msg_is(m, known[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Is it for us, and new (RFC 3261 8.2.2)?  Outside of dialogs. */
+static void
+target_judge(struct sip_stack *s, const struct sip_src *src,
+    const struct sip_msg *m, struct verdict *v)
+{
+	uri_judge(s, src, m, v);
+	if (v->code == 0 && sip_msg_is(m, "INVITE") && is_merged(s, m))
+		refuse(v, 482, "");
+}
+
+/* Judges a request that may come in, in the order of RFC 3261 8.2; v->code 0
+ * lets it pass. */
 static void
 request_judge(struct sip_stack *s, const struct sip_src *src,
     const struct sip_msg *m, const struct sip_call *c, struct verdict *v)
 {
 	v->code = 0;
 	v->headers[0] = '\0';
-	fields_judge(m, v);
+	/* RFC 4475 3.2.1: a branch that says it identifies, and does not. */
+	if (m->branch.n == 7 && sip_has_cookie(m))
+		refuse(v, 400, "");
 	if (v->code != 0 || sip_msg_is(m, "CANCEL"))
 		return;
-	if (c != NULL) {
-		/* RFC 3261 12.2.2; an equal number is an old copy. */
-		if (c->dlg.rcseq_set && m->cseq <= c->dlg.rcseq)
-			refuse(v, 500, "");
-		return;
-	}
-	if (m->to_tag.n > 0)
+	/* RFC 3261 12.2.2; an equal number is an old copy. */
+	if (c != NULL && c->dlg.rcseq_set && m->cseq <= c->dlg.rcseq)
+		refuse(v, 500, "");
+	else if (c == NULL && m->to_tag.n > 0)
 		refuse(v, 481, "");
-	else if (sip_msg_is(m, "INVITE") && is_merged(s, m))
-		refuse(v, 482, "");
-	else
-		uri_judge(s, src, m, v);
-	if (v->code == 0 && s->reqs.n >= SIPC_REQS_MAX)
+	else if (c == NULL && s->reqs.n >= SIPC_REQS_MAX)
 		refuse(v, 503, "Retry-After: 2\r\n");
+	/* Whoever serves it, or says 501, does so before all else. */
+	if (v->code != 0 || !is_known_method(m))
+		return;
+	if (contact_is_bad(m))
+		refuse(v, 400, "");
+	else if (c == NULL)
+		target_judge(s, src, m, v);
+	if (v->code == 0)
+		fields_judge(m, v);
 }
 
 /* Answers without a body. */
@@ -209,15 +324,8 @@ answer_options(struct sip_req *r)
 static void
 answer_unserved(struct sip_req *r)
 {
-	static const char *const known[] = { "REGISTER", "SUBSCRIBE", "NOTIFY",
-		"MESSAGE", "PUBLISH", "REFER", "PRACK" };
-	int code = 501;
-
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (sip_msg_is(r->msg, known[i]))
-			code = 405;
-	}
-	answer(r, code, "Allow: " SIPC_ALLOW "\r\n");
+	answer(r, is_known_method(r->msg) ? 405 : 501,
+	    "Allow: " SIPC_ALLOW "\r\n");
 }
 
 /* A request in a dialog. */
@@ -368,13 +476,29 @@ request_in(struct sip_stack *s, struct sip_src *src, struct sip_msg **mp)
 	sip_watch_clear(&hold); /* it is clear already if all is gone */
 }
 
+/* A request with a fault: who may call is told, all others are not. */
+static void
+fault_in(
+    struct sip_stack *s, const struct sip_src *src, const struct sip_msg *m)
+{
+	s->stats.rx_bad++;
+	log_info(LOGC_SIP, m->flow, "request answered code=%d why=%s method=%s",
+	    m->fault, m->fault_why, esc(m->method));
+	if (sip_may_call(s, src))
+		sip_reject(s, src, m, m->fault, NULL);
+	else
+		s->stats.refused++;
+}
+
 void
 sip_dispatch(struct sip_stack *s, const struct sip_src *src, struct sip_msg *m)
 {
 	struct sip_src at = *src;
 
 	m->flow = src->flow != NULL ? src->flow->id : 0;
-	if (!m->is_req) {
+	if (m->fault != 0) {
+		fault_in(s, src, m);
+	} else if (!m->is_req) {
 		if (!sip_ctxn_input(s, src, &m))
 			log_debug(LOGC_SIP, 0, "response to nothing code=%d",
 			    m->code);

@@ -8,8 +8,10 @@
 
 /* What the header block says; `length` -1: no Content-Length. */
 struct head {
-	size_t fields;
+	size_t fields, commas;
 	int64_t length;
+	bool no_fold; /* the field must not go on in the next line */
+	int code;     /* with which a bad block is answered */
 };
 
 /* Is it the field of the body's length? */
@@ -27,6 +29,7 @@ length_take(struct head *h, struct slice value)
 	int64_t v = 0;
 
 	value = slice_trim(value);
+	h->code = 400;
 	if (h->length >= 0)
 		return "two Content-Length fields";
 	if (value.n == 0)
@@ -35,65 +38,75 @@ length_take(struct head *h, struct slice value)
 		if (value.p[i] < '0' || value.p[i] > '9')
 			return "Content-Length is not a number";
 		v = v * 10 + (value.p[i] - '0');
-		if (v > SIPC_BODY_MAX)
-			return "the body is larger than allowed";
+		/* Stops here: no number of digits makes it wrap around. */
+		if (v > INT64_MAX / 16)
+			return "Content-Length is no number of this world";
 	}
 	h->length = v;
-	return NULL;
+	if (v <= SIPC_BODY_MAX)
+		return NULL;
+	h->code = 413;
+	return "the body is larger than allowed";
 }
 
-/* Judges the bytes of one line: no control characters, few commas. */
+/* Judges the bytes of one line: few commas, and no control characters but
+ * those behind a backslash (quoted-pair, RFC 3261 25.1). */
 static const char *
-line_judge(struct slice line)
+line_judge(struct head *h, struct slice line)
 {
-	size_t commas = 0;
+	bool escaped = false;
 
 	for (size_t i = 0; i < line.n; i++) {
 		uint8_t c = (uint8_t)line.p[i];
 
-		if (c == ',' && ++commas >= SIPC_VALUES_MAX)
+		if (c == ',' && ++h->commas >= SIPC_VALUES_MAX)
 			return "too many values in a field";
-		if ((c < ' ' && c != '\t') || c == 0x7f)
+		if (c == '\n' || c == '\r')
+			return "line end that is not CRLF";
+		if (!escaped && ((c < ' ' && c != '\t') || c == 0x7f))
 			return "control character in a header";
+		escaped = c == '\\' && !escaped;
 	}
 	return NULL;
 }
 
 /* One line behind the start line. */
 static const char *
-field_judge(struct head *h, struct slice line, bool *folds)
+field_judge(struct head *h, struct slice line)
 {
 	struct slice name, value;
 	const char *why;
 
-	if ((why = line_judge(line)) != NULL)
-		return why;
 	if (line.p[0] == ' ' || line.p[0] == '\t') {
 		/* A length that goes on in the next line could be read in
 		 * two ways by two programs. */
-		if (h->fields == 0 || *folds)
+		if (h->fields == 0 || h->no_fold)
 			return "folding where none may be";
-		return NULL;
+		return line_judge(h, line);
 	}
+	h->commas = 0;
+	if ((why = line_judge(h, line)) != NULL)
+		return why;
 	if (++h->fields > SIPC_FIELDS_MAX)
 		return "too many header fields";
 	if (!slice_cut(line, ':', &name, &value))
 		return "header line without a colon";
 	name = slice_trim(name);
-	*folds = is_length(name);
-	return *folds ? length_take(h, value) : NULL;
+	h->no_fold = is_length(name);
+	return h->no_fold ? length_take(h, value) : NULL;
 }
 
 /* Judges a header block that ends with an empty line. */
 static const char *
 head_judge(struct head *h, struct slice head)
 {
-	bool start = true, no_fold = false;
+	bool start = true;
 	struct slice rest = head, line;
 	const char *why = NULL, *cr;
 
-	h->fields = 0;
+	memset(h, 0, sizeof(*h));
 	h->length = -1;
+	h->code = 400;
 	while (why == NULL && rest.n > 0) {
 		cr = memchr(rest.p, '\r', rest.n);
 		if (cr == NULL || cr + 1 == rest.p + rest.n || cr[1] != '\n')
@@ -104,9 +117,9 @@ head_judge(struct head *h, struct slice head)
 		if (line.n == 0)
 			break;
 		if (start)
-			why = line_judge(line);
+			why = line_judge(h, line);
 		else
-			why = field_judge(h, line, &no_fold);
+			why = field_judge(h, line);
 		start = false;
 	}
 	return why;
@@ -150,19 +163,36 @@ crlf_next(const struct sip_frame *f, struct slice in, size_t *n,
 	return true;
 }
 
-/* Says why the connection must end. */
+/* Notes what is wrong, how it is answered (0: not at all) and how many bytes
+ * may be looked at for that. */
 static enum sip_frame_ev
-bad(struct sip_frame *f, const char *why)
+bad(struct sip_fault *f, const char *why, int code, size_t head)
 {
 	f->why = why;
+	f->code = code;
+	f->head = head;
 	return SIP_FRAME_BAD;
+}
+
+/* A header block is complete: how long is the message? */
+static enum sip_frame_ev
+head_take(struct sip_frame *f, struct slice in, size_t end)
+{
+	struct head h;
+	const char *why = head_judge(&h, (struct slice){ in.p, end });
+
+	if (why != NULL)
+		return bad(&f->bad, why, h.code, end);
+	if (h.length < 0)
+		return bad(&f->bad, "no Content-Length on a stream", 400, end);
+	f->need = end + (size_t)h.length;
+	return SIP_FRAME_MSG;
 }
 
 enum sip_frame_ev
 sip_frame_next(struct sip_frame *f, struct slice in, size_t *n)
 {
 	enum sip_frame_ev ev;
-	struct head h;
 	size_t end;
 
 	*n = 0;
@@ -174,20 +204,18 @@ sip_frame_next(struct sip_frame *f, struct slice in, size_t *n)
 		/* A start line begins with a letter: TLS, HTTP/2 or noise
 		 * need not wait for their 64 seconds. */
 		if (in.p[0] <= ' ' || (uint8_t)in.p[0] >= 0x7f)
-			return bad(f, "not the start of a SIP message");
+			return bad(
+			    &f->bad, "not the start of a SIP message", 0, 0);
 		end = head_end(in.p, in.n, f->seen);
 		if (end > SIPC_HEAD_MAX || (end == 0 && in.n >= SIPC_HEAD_MAX))
-			return bad(f, "the header block is too large");
+			return bad(&f->bad, "the header block is too large",
+			    513, SIPC_HEAD_MAX);
 		if (end == 0) {
 			f->seen = in.n;
 			return SIP_FRAME_MORE;
 		}
-		f->why = head_judge(&h, (struct slice){ in.p, end });
-		if (f->why != NULL)
-			return SIP_FRAME_BAD;
-		if (h.length < 0)
-			return bad(f, "no Content-Length on a stream");
-		f->need = end + (size_t)h.length;
+		if ((ev = head_take(f, in, end)) != SIP_FRAME_MSG)
+			return ev;
 	}
 	if (in.n < f->need)
 		return SIP_FRAME_MORE;
@@ -197,24 +225,28 @@ sip_frame_next(struct sip_frame *f, struct slice in, size_t *n)
 }
 
 int
-sip_frame_datagram(struct slice in, size_t *n, const char **why)
+sip_frame_datagram(struct slice in, size_t *n, struct sip_fault *fault)
 {
-	size_t end =
-	    head_end(in.p, in.n < SIPC_HEAD_MAX ? in.n : SIPC_HEAD_MAX, 0);
+	size_t most = in.n < SIPC_HEAD_MAX ? in.n : SIPC_HEAD_MAX;
+	size_t end = head_end(in.p, most, 0);
 	struct head h;
+	const char *why;
 
 	if (end == 0) {
-		*why = "no end of the header block";
+		bad(fault, "no end of the header block",
+		    in.n < SIPC_HEAD_MAX ? 0 : 513, most);
 		return E_SIP_PARSE;
 	}
-	if ((*why = head_judge(&h, (struct slice){ in.p, end })) != NULL)
+	if ((why = head_judge(&h, (struct slice){ in.p, end })) != NULL) {
+		bad(fault, why, h.code, end);
 		return E_SIP_PARSE;
+	}
 	/* RFC 3261 18.3: without a length the datagram is the limit; bytes
 	 * behind the length are dropped. */
 	if (h.length < 0)
 		h.length = (int64_t)(in.n - end);
 	if (h.length > SIPC_BODY_MAX || (size_t)h.length > in.n - end) {
-		*why = "the body is not as long as announced";
+		bad(fault, "the body is not as long as announced", 400, end);
 		return E_SIP_PARSE;
 	}
 	*n = end + (size_t)h.length;

@@ -58,38 +58,91 @@ id_of(struct slice name)
 	return SIPH_OTHER;
 }
 
-/* How many lines there are at most; folded ones are counted, too. */
-static size_t
-lines_count(struct slice in)
+/* Notes what is wrong with a message; the first word counts. */
+static void
+fault(struct sip_msg *m, int code, const char *why)
 {
-	const char *p = in.p, *end = in.p + in.n;
+	if (m->fault != 0)
+		return;
+	m->fault = code;
+	m->fault_why = why;
+}
+
+/* The length of the header block with its empty line; 0: it has none. */
+static size_t
+head_len(struct slice in)
+{
+	const char *at = memmem(in.p, in.n, "\r\n\r\n", 4);
+
+	return at != NULL ? (size_t)(at - in.p) + 4 : 0;
+}
+
+/* Of a block that was cut: the whole lines. */
+static size_t
+lines_len(struct slice in)
+{
+	while (in.n >= 2 && memcmp(in.p + in.n - 2, "\r\n", 2) != 0)
+		in.n--;
+	return in.n >= 2 ? in.n : 0;
+}
+
+/* How many lines there are at most. */
+static size_t
+lines_count(struct slice head)
+{
 	size_t n = 0;
 
-	while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-		p++;
-		n++;
-		if (end - p >= 2 && p[0] == '\r' && p[1] == '\n')
-			break;
-	}
+	for (size_t i = 0; i < head.n; i++)
+		n += head.p[i] == '\n';
 	return n;
 }
 
-/* Takes the next logical line off `*p` and ends it with a NUL; folds become
- * spaces.  The empty line gives an empty string. */
+/*
+ * Makes one line of each field: folds become spaces, byte by byte, so that all
+ * stays where it is.  Control characters are blotted out: what follows reads C
+ * strings.  With `keep` those behind a backslash (quoted-pair, RFC 3261 25.1)
+ * stay.  True if there were such.
+ */
+static bool
+head_flatten(char *p, size_t n, bool keep)
+{
+	bool escaped = false, any = false;
+
+	for (size_t i = 0; i < n; i++) {
+		uint8_t c = (uint8_t)p[i];
+
+		if (c == '\r' && i + 1 < n && p[i + 1] == '\n') {
+			if (i > 0 && p[i - 1] != '\n' && i + 2 < n &&
+			    (p[i + 2] == ' ' || p[i + 2] == '\t'))
+				p[i] = p[i + 1] = ' ';
+			i++;
+			escaped = false;
+			continue;
+		}
+		if ((c < ' ' && c != '\t') || c == 0x7f) {
+			bool pair = escaped && c != '\r' && c != '\n';
+
+			any |= pair;
+			if (!pair || !keep)
+				p[i] = '?';
+		}
+		escaped = c == '\\' && !escaped;
+	}
+	return any;
+}
+
+/* Takes the next line off `*p` and ends it with a NUL. */
 static char *
 line_take(char **p)
 {
-	char *line = *p, *end = line;
+	char *line = *p, *end = strchr(line, '\r');
 
-	while ((end = strchr(end, '\r')) != NULL && end[1] == '\n') {
-		if (end == line || (end[2] != ' ' && end[2] != '\t')) {
-			*end = '\0';
-			*p = end + 2;
-			return line;
-		}
-		end[0] = end[1] = ' ';
-	}
-	return NULL;
+	/* Flattened: each CR that is left belongs to a line end. */
+	if (end == NULL || end[1] != '\n')
+		return NULL;
+	*end = '\0';
+	*p = end + 2;
+	return line;
 }
 
 /* Ends a string behind its last character that is no space. */
@@ -107,78 +160,102 @@ trim(char *s)
 	return s;
 }
 
-/* Reads "SIP/2.0 200 OK" or "INVITE sip:a@b SIP/2.0". */
+/* Reads what is behind the version in "SIP/2.0 200 OK". */
 static int
-start_take(struct sip_msg *m, char *line)
+status_take(struct sip_msg *m, char *line)
 {
-	char *sp = strchr(line, ' '), *end;
 	int64_t code;
 
-	if (sp == NULL)
+	if (strncasecmp(line, "SIP/2.0 ", 8) != 0)
 		return E_SIP_PARSE;
-	*sp++ = '\0';
-	if (strcasecmp(line, "SIP/2.0") == 0) {
-		if (strlen(sp) < 3 || (sp[3] != ' ' && sp[3] != '\0') ||
-		    str_int((struct slice){ sp, 3 }, 100, 699, &code) != 0)
-			return E_SIP_PARSE;
-		m->code = (int)code;
-		m->reason = trim(sp + 3);
-		return 0;
-	}
-	if ((end = strrchr(sp, ' ')) == NULL ||
-	    strcasecmp(end + 1, "SIP/2.0") != 0)
+	line += 8;
+	/* RFC 4475 3.1.2.19: three digits, and none behind them. */
+	if (strlen(line) < 3 || (line[3] != ' ' && line[3] != '\0') ||
+	    str_int((struct slice){ line, 3 }, 100, 699, &code) != 0)
 		return E_SIP_PARSE;
-	*end = '\0';
-	/* RFC 4475 3.1.2: more than one space is no request line of ours. */
-	if (line[0] == '\0' || sp[0] == '\0' || strchr(sp, ' ') != NULL)
-		return E_SIP_PARSE;
+	m->code = (int)code;
+	m->reason = trim(line + 3);
+	return 0;
+}
+
+/* Reads "INVITE sip:a@b SIP/2.0", or as much of it as is there; E_SIP_PARSE
+ * for what is no request of any SIP. */
+static int
+request_take(struct sip_msg *m, char *line)
+{
+	char *sp, *end;
+	size_t n = strlen(line);
+
 	m->is_req = true;
+	/* RFC 4475 3.1.2.8 to 10: one space between, none around. */
+	if (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'))
+		fault(m, 400, "space at the end of the request line");
+	line = trim(line);
+	if ((sp = strchr(line, ' ')) == NULL ||
+	    (end = strrchr(line, ' ')) == sp ||
+	    strncasecmp(end + 1, "SIP/", 4) != 0)
+		return E_SIP_PARSE;
+	*sp = *end = '\0';
 	m->method = line;
-	m->uri = sp;
+	m->uri = sp + 1;
+	if (!sip_is_token(slice_of(m->method)))
+		fault(m, 400, "the method is no token");
+	if (strcasecmp(end + 1, "SIP/2.0") != 0)
+		fault(m, 505, "another version of SIP");
+	if (m->uri[0] == '\0' || strpbrk(m->uri, " \t") != NULL)
+		fault(m, 400, "space in the request line");
 	return 0;
 }
 
 /* Files one header line. */
-static int
+static void
 field_take(struct sip_msg *m, char *line)
 {
 	char *colon = strchr(line, ':');
 	struct sip_hdr *h = &m->hdrs[m->num_hdrs];
 
-	if (colon == NULL)
-		return E_SIP_PARSE;
+	if (colon == NULL) {
+		fault(m, 400, "header line without a colon");
+		return;
+	}
 	*colon = '\0';
 	h->name = trim(line);
 	h->value = trim(colon + 1);
 	h->id = id_of(slice_of(h->name));
-	if (names[h->id].once && sip_msg_get(m, h->id, 0) != NULL)
-		return E_SIP_PARSE;
+	if (!sip_is_token(slice_of(h->name))) {
+		fault(m, 400, "the name of a field is no token");
+		return;
+	}
+	if (names[h->id].once && sip_msg_get(m, h->id, 0) != NULL) {
+		fault(m, 400, "a field that may be there once is there twice");
+		return;
+	}
 	m->num_hdrs++;
-	return 0;
 }
 
 /* Reads "314159 INVITE". */
-static int
+static void
 cseq_take(struct sip_msg *m)
 {
 	struct slice s = slice_of(sip_msg_get(m, SIPH_CSEQ, 0)), num;
 	int64_t v;
 	size_t n = 0;
 
-	while (n < s.n && s.p[n] != ' ' && s.p[n] != '\t')
+	while (n < s.n && s.p[n] >= '0' && s.p[n] <= '9')
 		n++;
 	num = (struct slice){ s.p, n };
 	/* RFC 3261 8.1.1.5: below 2^31. */
-	if (n == s.n || str_int(num, 0, INT32_MAX, &v) != 0)
-		return E_SIP_PARSE;
+	if (n == s.n || (s.p[n] != ' ' && s.p[n] != '\t') ||
+	    str_int(num, 0, INT32_MAX, &v) != 0) {
+		fault(m, 400, "CSeq is absent, or no number and method");
+		return;
+	}
 	m->cseq = (uint32_t)v;
 	s = slice_trim((struct slice){ s.p + n, s.n - n });
-	if (s.n == 0)
-		return E_SIP_PARSE;
-	if (m->is_req)
-		return slice_is(s, m->method) ? 0 : E_SIP_PARSE;
-	m->method = (char *)(uintptr_t)s.p; /* ends where the line ends */
-	return 0;
+	if (m->is_req ? !slice_is(s, m->method) : !sip_is_token(s))
+		fault(m, 400, "CSeq is of another method");
+	else if (!m->is_req)
+		m->method = (char *)(uintptr_t)s.p; /* ends with the line */
 }
 
 /* Skips `lit` and the space around it; NULL if something else is there. */
@@ -199,7 +276,27 @@ skip_word(const char *p, const char *lit)
 	return p;
 }
 
-/* Reads "SIP/2.0/TLS host:port;branch=..", the first of its field. */
+/* Are the values of a Via field all there, with their parameters? */
+static bool
+vias_fit(const char *field)
+{
+	struct slice rest = slice_of(field), one;
+	bool more = true;
+	size_t n;
+
+	while (more) {
+		more = sip_list_cut(&rest, &one);
+		for (n = 0; n < one.n && one.p[n] != ';'; n++)
+			;
+		if (n == 0 ||
+		    !sip_params_fit((struct slice){ one.p + n, one.n - n }))
+			return false;
+	}
+	return true;
+}
+
+/* Reads "SIP/2.0/TLS host:port;branch=..", the first of its field.  Without
+ * it there is no answer. */
 static int
 via_take(struct sip_msg *m)
 {
@@ -212,9 +309,13 @@ via_take(struct sip_msg *m)
 	list = slice_of(m->via);
 	if (!sip_list_next(&list, &top))
 		return E_SIP_PARSE;
-	p = skip_word(
-	    skip_word(skip_word(skip_word(top.p, "SIP"), "/"), "2.0"), "/");
-	if (p == NULL || p >= top.p + top.n)
+	p = skip_word(skip_word(top.p, "SIP"), "/");
+	if (p != NULL && skip_word(p, "2.0") == NULL)
+		fault(m, 400, "Via of another version of SIP");
+	if (p == NULL || (p = memchr(p, '/', strlen(p))) == NULL)
+		return E_SIP_PARSE;
+	p = skip_word(p, "/");
+	if (p >= top.p + top.n)
 		return E_SIP_PARSE;
 	while (p < top.p + top.n && *p != ' ' && *p != '\t')
 		p++;
@@ -230,21 +331,45 @@ via_take(struct sip_msg *m)
 		return E_SIP_PARSE;
 	ignore_err(sip_param(m->via_params, "branch", &m->branch) ? 0 : ENOENT,
 	    "stays empty");
+	for (size_t i = 0; (p = sip_msg_get(m, SIPH_VIA, i)) != NULL; i++) {
+		if (!vias_fit(p))
+			fault(m, 400, "Via with something missing");
+	}
 	return 0;
 }
 
 /* Reads From or To. */
-static int
-peer_take(const char *value, struct slice *uri, struct slice *tag)
+static void
+peer_take(
+    struct sip_msg *m, const char *value, struct slice *uri, struct slice *tag)
 {
 	struct sip_name_addr na;
+	struct slice scheme, rest;
 
-	if (value == NULL || sip_name_addr(&na, slice_of(value)) != 0)
-		return E_SIP_PARSE;
+	if (value == NULL || sip_name_addr(&na, slice_of(value)) != 0 ||
+	    !slice_cut(na.uri, ':', &scheme, &rest) ||
+	    !sip_params_fit(na.params)) {
+		fault(m, 400, "From or To is absent or malformed");
+		return;
+	}
 	*uri = na.uri;
 	if (!sip_param(na.params, "tag", tag))
 		*tag = (struct slice){ NULL, 0 };
-	return 0;
+	/* It comes back in requests and in Replaces, without quotes. */
+	else if (memchr(tag->p, '"', tag->n) != NULL ||
+	    memchr(tag->p, ',', tag->n) != NULL ||
+	    memchr(tag->p, ';', tag->n) != NULL)
+		fault(m, 400, "a tag is no token");
+}
+
+/* Is there one Via value alone? */
+static bool
+is_last_hop(const struct sip_msg *m)
+{
+	struct slice list = slice_of(m->via), one;
+
+	return sip_list_next(&list, &one) && !sip_list_next(&list, &one) &&
+	    sip_msg_get(m, SIPH_VIA, 1) == NULL;
 }
 
 /* Reads what every message must have (RFC 3261 8.1.1). */
@@ -256,58 +381,104 @@ needs_take(struct sip_msg *m)
 	m->from = (char *)(uintptr_t)sip_msg_get(m, SIPH_FROM, 0);
 	m->to = (char *)(uintptr_t)sip_msg_get(m, SIPH_TO, 0);
 	m->call_id = (char *)(uintptr_t)sip_msg_get(m, SIPH_CALL_ID, 0);
+	m->max_forwards = -1;
+	if ((err = via_take(m)) != 0)
+		return err;
 	if (m->call_id == NULL || m->call_id[0] == '\0' ||
 	    strpbrk(m->call_id, " \t,") != NULL)
-		return E_SIP_PARSE;
-	if ((err = cseq_take(m)) != 0 || (err = via_take(m)) != 0 ||
-	    (err = peer_take(m->from, &m->from_uri, &m->from_tag)) != 0 ||
-	    (err = peer_take(m->to, &m->to_uri, &m->to_tag)) != 0)
-		return err;
-	m->max_forwards = -1;
+		fault(m, 400, "Call-ID is absent or malformed");
+	cseq_take(m);
+	peer_take(m, m->from, &m->from_uri, &m->from_tag);
+	peer_take(m, m->to, &m->to_uri, &m->to_tag);
 	if (sip_msg_get(m, SIPH_MAX_FORWARDS, 0) != NULL) {
 		m->max_forwards =
 		    (int)sip_msg_uint(m, SIPH_MAX_FORWARDS, 255, -1);
 		if (m->max_forwards < 0)
-			return E_SIP_PARSE;
+			fault(m, 400, "Max-Forwards is not 0..255");
 	}
+	/* RFC 3261 8.1.3.3: with a second one it is not for us. */
+	if (!m->is_req && !is_last_hop(m))
+		fault(m, 400, "answer with more than one Via");
+	return 0;
+}
+
+/* Reads the lines of the flattened header block `p`. */
+static int
+head_take(struct sip_msg *m, char *p)
+{
+	char *line = line_take(&p);
+	int err;
+
+	if (line == NULL)
+		return E_SIP_PARSE;
+	err = strncasecmp(line, "SIP/", 4) == 0 ? status_take(m, line)
+						: request_take(m, line);
+	if (err != 0)
+		return err;
+	while ((line = line_take(&p)) != NULL && *line != '\0')
+		field_take(m, line);
+	return needs_take(m);
+}
+
+int
+sip_msg_read(struct sip_msg **out, struct slice in, int code, const char *why)
+{
+	size_t end = head_len(in), lines, raw = 0;
+	struct sip_msg *m;
+	char *p;
+	int err;
+
+	if (end == 0 && code != 0)
+		end = lines_len(in);
+	lines = lines_count((struct slice){ in.p, end });
+	if (lines < 2 || end > SIPC_HEAD_MAX)
+		return E_SIP_PARSE;
+	if (memchr(in.p, '\\', end) != NULL)
+		raw = end;
+	m = calloc(1, sizeof(*m) + lines * sizeof(m->hdrs[0]) + in.n + 1 + raw);
+	if (m == NULL)
+		return ENOMEM;
+	p = (char *)&m->hdrs[lines];
+	memcpy(p, in.p, in.n);
+	if (raw > 0) {
+		memcpy(p + in.n + 1, in.p, raw);
+		if (head_flatten(p + in.n + 1, raw, true))
+			m->raw = (ptrdiff_t)(in.n + 1);
+	}
+	(void)head_flatten(p, end, false);
+	m->body = (struct slice){ p + end, in.n - end };
+	if (code != 0)
+		fault(m, code, why);
+	if ((err = head_take(m, p)) == 0 && m->fault != 0 && !m->is_req)
+		err = E_SIP_PARSE;
+	if (err != 0) {
+		sip_msg_free(m);
+		return err;
+	}
+	*out = m;
 	return 0;
 }
 
 int
 sip_msg_parse(struct sip_msg **out, struct slice in)
 {
-	size_t lines = lines_count(in);
 	struct sip_msg *m;
-	char *p, *line;
-	int err = E_SIP_PARSE;
+	int err = sip_msg_read(&m, in, 0, NULL);
 
-	/* Folded lines are counted as well, hence twice the fields. */
-	if (lines < 2 || lines > SIPC_HEAD_MAX / 4)
+	if (err != 0)
+		return err;
+	if (m->fault != 0) {
+		sip_msg_free(m);
 		return E_SIP_PARSE;
-	m = calloc(1, sizeof(*m) + lines * sizeof(m->hdrs[0]) + in.n + 1);
-	if (m == NULL)
-		return ENOMEM;
-	p = (char *)&m->hdrs[lines];
-	memcpy(p, in.p, in.n);
-	m->body.p = p + in.n;
-	if ((line = line_take(&p)) == NULL || (err = start_take(m, line)) != 0)
-		goto out;
-	while ((line = line_take(&p)) != NULL && *line != '\0') {
-		if ((err = field_take(m, line)) != 0)
-			goto out;
 	}
-	if (line == NULL) {
-		err = E_SIP_PARSE;
-		goto out;
-	}
-	m->body = (struct slice){ p, (size_t)(m->body.p - p) };
-	if ((err = needs_take(m)) != 0)
-		goto out;
 	*out = m;
-	m = NULL;
-out:
-	sip_msg_free(m);
-	return err;
+	return 0;
+}
+
+struct slice
+sip_msg_raw(const struct sip_msg *m, const char *s)
+{
+	return (struct slice){ s + m->raw, strlen(s) };
 }
 
 void

@@ -8,12 +8,32 @@
 #include "bellbird/log.h"
 #include "internal.h"
 
+bool
+sip_has_cookie(const struct sip_msg *m)
+{
+	return m->branch.n >= 7 &&
+	    slice_case_is((struct slice){ m->branch.p, 7 }, "z9hG4bK");
+}
+
 uint64_t
 sip_req_key(
     const struct sip_stack *s, const struct sip_msg *m, const char *method)
 {
-	struct slice parts[3] = { m->branch, m->sent_by, slice_of(method) };
+	struct slice parts[4] = { m->branch, m->sent_by, slice_of(method) };
+	uint64_t h;
 
+	if (sip_has_cookie(m))
+		return sip_hash(&s->hkey, parts, 3);
+	/* RFC 3261 17.2.3, second list.  An ACK has To with our tag, hence
+	 * without that; the number goes for the CSeq. */
+	parts[0] = slice_of(m->via);
+	parts[1] = m->from_tag;
+	parts[2] = slice_of(m->call_id);
+	parts[3] = slice_of(m->uri);
+	h = sip_hash(&s->hkey, parts, 4);
+	parts[0] = (struct slice){ (const char *)&h, sizeof(h) };
+	parts[1] = (struct slice){ (const char *)&m->cseq, sizeof(m->cseq) };
+	parts[2] = slice_of(method);
 	return sip_hash(&s->hkey, parts, 3);
 }
 
@@ -31,9 +51,8 @@ sip_req_find(const struct sip_stack *s, uint64_t key, const struct addr *from)
 	return NULL;
 }
 
-/* Where the answer goes on UDP: RFC 3581 4, RFC 3261 18.2.2. */
-static int
-answer_flow(struct sip_flow **out, struct sip_stack *s,
+int
+sip_answer_flow(struct sip_flow **out, struct sip_stack *s,
     const struct sip_src *src, const struct sip_msg *m)
 {
 	struct addr to = src->from;
@@ -60,7 +79,7 @@ sip_req_new(struct sip_req **out, struct sip_stack *s,
 	struct sip_flow *f;
 	int err;
 
-	if ((err = answer_flow(&f, s, src, *m)) != 0)
+	if ((err = sip_answer_flow(&f, s, src, *m)) != 0)
 		return err;
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return ENOMEM;

@@ -40,6 +40,7 @@ stack_empty(struct sip_stack *s)
 	}
 	while ((f = TAILQ_FIRST(&s->flows)) != NULL)
 		sip_flow_close(f, E_STOPPED);
+	sip_parts_free(s);
 	while ((k = LIST_FIRST(&s->socks)) != NULL)
 		sip_sock_free(k);
 }
@@ -97,6 +98,7 @@ tables_init(struct sip_stack *s)
 	TAILQ_INIT(&s->flows);
 	TAILQ_INIT(&s->done_ring);
 	LIST_INIT(&s->listeners);
+	LIST_INIT(&s->parts);
 	LIST_INIT(&s->socks);
 	LIST_INIT(&s->regs);
 	LIST_INIT(&s->calls);

@@ -3,6 +3,7 @@
  * sends, keeps alive, and tells its watchers when it is gone. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bellbird/clock.h"
 #include "bellbird/log.h"
@@ -193,6 +194,35 @@ flow_bad(struct sip_flow *f, const char *why)
 	flow_end(f, E_SIP_PARSE, true);
 }
 
+/* The same, but who may call is told what was wrong, as far as a request can
+ * be made out. */
+static void
+flow_bad_frame(struct sip_flow *f, struct slice in)
+{
+	struct sip_src src = { f, NULL, f->remote };
+	const struct sip_fault *bad = &f->frame.bad;
+	struct sip_stack *s = f->s;
+	struct tls_conn *c = f->c;
+	struct sip_msg *m;
+
+	in.n = bad->head;
+	if (bad->code == 0 || !sip_may_call(s, &src) ||
+	    sip_msg_read(&m, in, bad->code, bad->why) != 0) {
+		flow_bad(f, bad->why);
+		return;
+	}
+	sip_trace(s, false, f, &f->remote, in);
+	sip_reject(s, &src, m, m->fault, NULL);
+	sip_msg_free(m);
+	s->stats.rx_bad++;
+	log_warn(LOGC_SIP, f->id, "connection closed why=%s", bad->why);
+	/* Closed with bytes unread the answer might be lost: RFC 9293
+	 * 3.10.4 makes that a reset. */
+	f->c = NULL;
+	sip_part(s, c);
+	flow_end(f, E_SIP_PARSE, true);
+}
+
 /* Parses and dispatches `n` bytes of `in`; false if `f` is gone. */
 static bool
 flow_message(struct sip_flow *f, struct slice in, size_t n)
@@ -200,20 +230,32 @@ flow_message(struct sip_flow *f, struct slice in, size_t n)
 	struct sip_stack *s = f->s;
 	struct sip_src src = { f, NULL, f->remote };
 	uint64_t id = f->id;
+	bool is_answer = n >= 4 && strncasecmp(in.p, "SIP/", 4) == 0;
 	struct sip_msg *m;
 	int err;
 
 	in.n = n;
-	err = sip_msg_parse(&m, in);
+	err = sip_msg_read(&m, in, 0, NULL);
 	if (err == 0)
 		sip_trace(s, false, f, &f->remote, in);
 	tls_conn_drain(f->c, n);
-	if (err != 0) {
+	/* Where the next message begins is known all the same: strangers lose
+	 * their connection, and who speaks no SIP. */
+	if ((err != 0 && !is_answer) ||
+	    ((err != 0 || m->fault != 0) && !f->outgoing &&
+		!sip_may_call(s, &src))) {
+		if (err == 0)
+			sip_msg_free(m);
 		flow_bad(f, "a message that cannot be read");
 		return false;
 	}
-	s->stats.rx_msgs++;
 	f->last_us = clock_mono_us();
+	if (err != 0) {
+		s->stats.rx_bad++;
+		log_info(LOGC_SIP, f->id, "message dropped: it cannot be read");
+		return true;
+	}
+	s->stats.rx_msgs++;
 	sip_dispatch(s, &src, m);
 	return !s->dead && sip_flow_get(s, id) == f && f->fail_err == 0;
 }
@@ -243,7 +285,8 @@ flow_step(struct sip_flow *f, bool *gone)
 	ev = sip_frame_next(&f->frame, in, &n);
 	switch (ev) {
 	case SIP_FRAME_MORE:
-		flow_partial(f, in.n > 0);
+		/* A line end that waits for a second one is no message. */
+		flow_partial(f, in.n > 0 && in.p[0] != '\r');
 		return false;
 	case SIP_FRAME_MSG:
 		f->partial_us = 0;
@@ -262,7 +305,7 @@ flow_step(struct sip_flow *f, bool *gone)
 	case SIP_FRAME_BAD:
 	default:
 		*gone = true;
-		flow_bad(f, f->frame.why);
+		flow_bad_frame(f, in);
 		return false;
 	}
 }

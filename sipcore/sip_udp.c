@@ -38,8 +38,8 @@ on_datagram(
 	struct sip_stack *s = k->s;
 	struct slice in = skip_crlf((struct slice){ (const char *)p, n });
 	struct sip_src src = { NULL, k, *from };
+	struct sip_fault bad = { .why = NULL };
 	struct sip_msg *m;
-	const char *why = "not a SIP message";
 	size_t len = 0;
 	int err;
 
@@ -51,13 +51,15 @@ on_datagram(
 		TAILQ_REMOVE(&s->flows, src.flow, link);
 		TAILQ_INSERT_TAIL(&s->flows, src.flow, link);
 	}
-	if ((err = sip_frame_datagram(in, &len, &why)) == 0) {
-		in.n = len;
-		err = sip_msg_parse(&m, in);
+	err = sip_frame_datagram(in, &len, &bad);
+	if (err == 0 || bad.code != 0) {
+		in.n = err == 0 ? len : bad.head;
+		err = sip_msg_read(&m, in, bad.code, bad.why);
 	}
 	if (err != 0) {
 		s->stats.rx_bad++;
-		log_debug(LOGC_SIP, 0, "datagram dropped why=%s", why);
+		log_debug(LOGC_SIP, 0, "datagram dropped why=%s",
+		    bad.why != NULL ? bad.why : "not a SIP message");
 		return;
 	}
 	s->stats.rx_msgs++;

@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* URIs, name-addrs, parameters and comma lists: what addresses look like in
- * text.  libosip2 judges the URI itself. */
+ * text. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <osipparser2/osip_parser.h>
-#include <osipparser2/osip_uri.h>
 
 #include "internal.h"
 
@@ -52,6 +49,42 @@ part(struct slice s, size_t a, size_t b)
 	return slice_trim((struct slice){ s.p + a, b - a });
 }
 
+bool
+sip_is_token(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			(c >= '0' && c <= '9')) &&
+		    (c == '\0' || strchr("-.!%*_+`'~", c) == NULL))
+			return false;
+	}
+	return s.n > 0;
+}
+
+/* Is there any of these bytes in it? */
+static bool
+has_any(struct slice s, const char *bytes)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] != '\0' && strchr(bytes, s.p[i]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* A quoted string, or words.  More is let through than RFC 3261 25.1 has for
+ * words: addresses and UTF-8 without quotes are common. */
+static bool
+is_display_name(struct slice s)
+{
+	if (s.n > 0 && s.p[0] == '"')
+		return s.n >= 2 && s.p[s.n - 1] == '"' &&
+		    skip_quoted(s, 0) == s.n;
+	return !has_any(s, "\",;<>\\");
+}
+
 int
 sip_name_addr(struct sip_name_addr *out, struct slice s)
 {
@@ -64,24 +97,54 @@ sip_name_addr(struct sip_name_addr *out, struct slice s)
 		if (gt == s.n)
 			return E_PARSE;
 		na.name = part(s, 0, lt);
-		na.uri = part(s, lt + 1, gt);
+		na.uri = (struct slice){ s.p + lt + 1, gt - lt - 1 };
 		na.params = part(s, gt + 1, s.n);
 		if (na.params.n > 0 && na.params.p[0] != ';')
 			return E_PARSE;
 	} else {
-		/* RFC 3261 20.10: without <> parameters are the header's. */
+		/* RFC 3261 20.10: without <> parameters are the header's,
+		 * and there may be no headers and no comma. */
 		semi = find_plain(s, 0, ';');
 		na.name = (struct slice){ NULL, 0 };
 		na.uri = part(s, 0, semi);
 		na.params = part(s, semi, s.n);
+		if (has_any(na.uri, "?,"))
+			return E_PARSE;
 	}
-	if (na.uri.n == 0)
+	if (na.uri.n == 0 || has_any(na.uri, " \t\"<") ||
+	    !is_display_name(na.name))
 		return E_PARSE;
-	if (na.name.n >= 2 && na.name.p[0] == '"' &&
-	    na.name.p[na.name.n - 1] == '"')
+	if (na.name.n >= 2 && na.name.p[0] == '"')
 		na.name = part(na.name, 1, na.name.n - 1);
 	*out = na;
 	return 0;
+}
+
+bool
+sip_params_fit(struct slice params)
+{
+	struct slice key, value;
+	size_t at = 0, end;
+	bool has;
+
+	while (at < params.n) {
+		if (params.p[at++] != ';')
+			return false;
+		end = find_plain(params, at, ';');
+		has = slice_cut(part(params, at, end), '=', &key, &value);
+		value = slice_trim(value);
+		if (!sip_is_token(slice_trim(key)) || (has && value.n == 0))
+			return false;
+		if (value.n > 0 && value.p[0] == '"') {
+			if (value.n < 2 || skip_quoted(value, 0) != value.n ||
+			    value.p[value.n - 1] != '"')
+				return false;
+		} else if (has_any(value, " \t\"")) {
+			return false;
+		}
+		at = end;
+	}
+	return true;
 }
 
 bool
@@ -107,19 +170,26 @@ sip_param(struct slice params, const char *name, struct slice *value)
 }
 
 bool
+sip_list_cut(struct slice *rest, struct slice *value)
+{
+	size_t end = find_plain(*rest, 0, ',');
+	bool more = end < rest->n;
+
+	*value = part(*rest, 0, end);
+	if (more)
+		end++;
+	rest->p += end;
+	rest->n -= end;
+	return more;
+}
+
+bool
 sip_list_next(struct slice *rest, struct slice *value)
 {
-	size_t end;
-
 	do {
 		if (rest->n == 0)
 			return false;
-		end = find_plain(*rest, 0, ',');
-		*value = part(*rest, 0, end);
-		if (end < rest->n)
-			end++;
-		rest->p += end;
-		rest->n -= end;
+		(void)sip_list_cut(rest, value);
 	} while (value->n == 0);
 	return true;
 }
@@ -148,21 +218,6 @@ is_uri_text(struct slice s)
 			return false;
 	}
 	return s.n > 0;
-}
-
-/* Text the parser has unescaped must not carry what it could not before. */
-static int
-field_copy(char *dst, size_t size, const char *src)
-{
-	if (src == NULL) {
-		dst[0] = '\0';
-		return 0;
-	}
-	for (const char *p = src; *p != '\0'; p++) {
-		if ((uint8_t)*p < ' ' || *p == 0x7f)
-			return E_PARSE;
-	}
-	return str_copy(dst, size, src);
 }
 
 /* How often a parameter is there. */
@@ -203,60 +258,155 @@ params_take(struct sip_uri *u, struct slice params)
 	return 0;
 }
 
-/* Copies the parts that libosip2 found. */
+/* Copies the user part, unescaped.  Control characters stay as they were
+ * escaped: nobody is to meet them, least of all NUL as an end. */
 static int
-parts_take(struct sip_uri *u, const osip_uri_t *o)
+user_take(struct sip_uri *u, struct slice s)
 {
-	int64_t port = 0;
-	struct addr ip;
-	int err;
+	size_t n = 0, len;
+	uint8_t c;
 
-	u->sips = slice_case_is(slice_of(o->scheme), "sips");
-	if (!u->sips && !slice_case_is(slice_of(o->scheme), "sip"))
-		return E_PARSE;
-	if (o->host == NULL || o->host[0] == '\0')
-		return E_PARSE;
-	if ((err = field_copy(u->user, sizeof(u->user), o->username)) != 0 ||
-	    (err = field_copy(u->host, sizeof(u->host), o->host)) != 0)
-		return err;
-	if (strchr(u->host, ':') != NULL &&
-	    addr_parse(&ip, slice_of(u->host), 0) != 0)
-		return E_PARSE;
-	if (o->port != NULL &&
-	    str_int(slice_of(o->port), 1, UINT16_MAX, &port) != 0)
-		return E_PARSE;
-	u->port = (uint16_t)port;
+	for (size_t i = 0; i < s.n; i++) {
+		if (n + 4 > sizeof(u->user))
+			return E_LIMIT;
+		c = (uint8_t)s.p[i];
+		if (c == '%') {
+			if (s.n - i < 3 ||
+			    str_unhex((struct slice){ s.p + i + 1, 2 }, &c, 1,
+				&len) != 0)
+				return E_PARSE;
+			i += 2;
+		}
+		if (c >= ' ' && c != 0x7f)
+			u->user[n++] = (char)c;
+		else
+			n += (size_t)snprintf(u->user + n, 4, "%%%02X", c);
+	}
+	u->user[n] = '\0';
 	return 0;
+}
+
+/* Is it the name of a host or an IPv4 address? */
+static bool
+is_host_name(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			(c >= '0' && c <= '9') || c == '-' || c == '.' ||
+			c == '_'))
+			return false;
+	}
+	return s.n > 0;
+}
+
+/* Copies what is within the brackets of an IPv6 reference. */
+static int
+ipv6_take(struct sip_uri *u, struct slice s)
+{
+	const char *odd = memmem(s.p, s.n, ":::", 3);
+	struct addr ip;
+	int n;
+
+	/* RFC 5118 4.10: the grammar of RFC 3261 makes one colon too many
+	 * before an IPv4 address, and some have followed it. */
+	if (odd != NULL && memchr(odd, '.', s.n - (size_t)(odd - s.p)) != NULL)
+		n = snprintf(u->host, sizeof(u->host), SLICE_FMT SLICE_FMT,
+		    (int)(odd + 2 - s.p), s.p,
+		    (int)(s.n - (size_t)(odd + 3 - s.p)), odd + 3);
+	else
+		n = snprintf(u->host, sizeof(u->host), SLICE_FMT, SLICE_ARG(s));
+	if (n < 0 || (size_t)n >= sizeof(u->host) ||
+	    addr_parse(&ip, slice_of(u->host), 0) != 0 ||
+	    ip.u.sa.sa_family != AF_INET6)
+		return E_PARSE;
+	return 0;
+}
+
+/* Reads "host", "host:port", "[::1]:port". */
+static int
+host_take(struct sip_uri *u, struct slice s)
+{
+	struct slice host, port;
+	bool has_port;
+	int64_t v = 0;
+
+	if (s.n > 0 && s.p[0] == '[') {
+		s.p++;
+		s.n--;
+		if (!slice_cut(s, ']', &host, &port) || ipv6_take(u, host) != 0)
+			return E_PARSE;
+		has_port = port.n > 0;
+		if (has_port && port.p[0] != ':')
+			return E_PARSE;
+		if (has_port) {
+			port.p++;
+			port.n--;
+		}
+	} else {
+		/* A bare IPv6 address would have its port in it. */
+		has_port = slice_cut(s, ':', &host, &port);
+		if (!is_host_name(host) ||
+		    str_copy_slice(u->host, sizeof(u->host), host) != 0)
+			return E_PARSE;
+	}
+	u->port = 0;
+	if (!has_port)
+		return 0;
+	for (size_t i = 0; i < port.n; i++) {
+		if (port.p[i] < '0' || port.p[i] > '9')
+			return E_PARSE;
+	}
+	if (str_int(port, 1, UINT16_MAX, &v) != 0)
+		return E_PARSE;
+	u->port = (uint16_t)v;
+	return 0;
+}
+
+/* Puts the end of the part that starts at `from`: where one of `ends` is. */
+static size_t
+part_end(struct slice s, size_t from, const char *ends)
+{
+	while (from < s.n && strchr(ends, s.p[from]) == NULL)
+		from++;
+	return from;
 }
 
 int
 sip_uri_parse(struct sip_uri *u, struct slice s)
 {
-	size_t at, host, cut;
-	osip_uri_t *o = NULL;
+	struct slice scheme, rest, user, password;
+	size_t at, host = 0, semi, cut;
 	int err;
 
-	if (s.n > SIPC_URI_MAX || !is_uri_text(s))
+	if (s.n > SIPC_URI_MAX || !is_uri_text(s) ||
+	    !slice_cut(s, ':', &scheme, &rest))
 		return E_PARSE;
-	at = find_plain(s, 0, '@');
-	host = at < s.n ? at + 1 : 0;
+	u->sips = slice_case_is(scheme, "sips");
+	if (!u->sips && !slice_case_is(scheme, "sip"))
+		return E_PARSE;
+	u->user[0] = '\0';
+	at = part_end(rest, 0, "@");
+	if (at < rest.n) {
+		(void)slice_cut(
+		    (struct slice){ rest.p, at }, ':', &user, &password);
+		if (user.n == 0 || (err = user_take(u, user)) != 0)
+			return E_PARSE;
+		host = at + 1;
+		if (part_end(rest, host, "@") < rest.n)
+			return E_PARSE;
+	}
+	semi = part_end(rest, host, ";?");
 	/* Headers of a URI would be ours to send: never taken. */
-	cut = find_plain(s, host, '?');
-	if ((err = str_copy_slice(
-		 u->text, sizeof(u->text), (struct slice){ s.p, cut })) != 0)
+	cut = part_end(rest, semi, "?");
+	u->headers = cut < rest.n;
+	if (host_take(u, (struct slice){ rest.p + host, semi - host }) != 0)
+		return E_PARSE;
+	if ((err = str_copy_slice(u->text, sizeof(u->text),
+		 (struct slice){ s.p, (size_t)(rest.p - s.p) + cut })) != 0)
 		return err;
-	if (osip_uri_init(&o) != 0)
-		return ENOMEM;
-	err = sip_err_of_osip(osip_uri_parse(o, u->text));
-	if (err == 0)
-		err = parts_take(u, o);
-	osip_uri_free(o);
-	if (err != 0)
-		return err == ENOMEM ? ENOMEM : E_PARSE;
-	at = find_plain(s, host, ';');
-	if (at > cut)
-		at = cut;
-	return params_take(u, (struct slice){ s.p + at, cut - at });
+	return params_take(u, (struct slice){ rest.p + semi, cut - semi });
 }
 
 /* RFC 3261 25.1: unreserved / user-unreserved. */

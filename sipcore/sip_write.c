@@ -75,7 +75,10 @@ sip_phrase(int code)
 		{ 403, "Forbidden" },
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
+		{ 406, "Not Acceptable" },
 		{ 408, "Request Timeout" },
+		{ 413, "Request Entity Too Large" },
+		{ 414, "Request-URI Too Long" },
 		{ 415, "Unsupported Media Type" },
 		{ 416, "Unsupported URI Scheme" },
 		{ 420, "Bad Extension" },
@@ -92,6 +95,8 @@ sip_phrase(int code)
 		{ 500, "Server Internal Error" },
 		{ 501, "Not Implemented" },
 		{ 503, "Service Unavailable" },
+		{ 505, "Version Not Supported" },
+		{ 513, "Message Too Large" },
 		{ 600, "Busy Everywhere" },
 		{ 603, "Decline" },
 	};
@@ -133,17 +138,45 @@ param_take(struct slice *rest)
 	return slice_trim((struct slice){ s.p, n });
 }
 
+/* Appends a field as the request had it; nothing if it had none. */
+static void
+put_raw(
+    struct buf *b, const char *name, const struct sip_msg *m, const char *value)
+{
+	if (value == NULL)
+		return;
+	put(b, name);
+	put_slice(b, sip_msg_raw(m, value));
+	put(b, "\r\n");
+}
+
+/* To, with our tag where the request had none. */
+static void
+put_to(struct buf *b, const struct sip_msg *req, const struct sip_rsp *r)
+{
+	if (req->to == NULL)
+		return;
+	put(b, "To: ");
+	put_slice(b, sip_msg_raw(req, req->to));
+	if (req->to_tag.n == 0 && r->to_tag != NULL && r->code > 100) {
+		put(b, ";tag=");
+		put(b, r->to_tag);
+	}
+	put(b, "\r\n");
+}
+
 /* The first Via value as it goes back: RFC 3581 4 and RFC 3261 18.2.1. */
 static void
 put_top_via(struct buf *b, const struct sip_msg *m, const struct addr *from)
 {
-	const char *head = m->via;
+	const char *head = m->via + m->raw;
 	struct slice rest = m->via_params, one, key, val, host = m->sent_by;
 	char ip[ADDR_STR_MAX];
 	bool rport = false;
 	uint16_t port;
 
 	addr_print_ip(from, ip);
+	rest.p += m->raw;
 	put_slice(b, (struct slice){ head, (size_t)(rest.p - head) });
 	while (rest.n > 0) {
 		one = param_take(&rest);
@@ -176,10 +209,11 @@ put_vias(struct buf *b, const struct sip_msg *m, const struct addr *from)
 
 	put(b, "Via: ");
 	put_top_via(b, m, from);
-	put(b, end); /* the other values of the same field, or nothing */
+	/* the other values of the same field, or nothing */
+	put_slice(b, sip_msg_raw(m, end));
 	put(b, "\r\n");
 	for (size_t i = 1; (v = sip_msg_get(m, SIPH_VIA, i)) != NULL; i++)
-		put_line(b, "Via: ", v);
+		put_raw(b, "Via: ", m, v);
 }
 
 void
@@ -204,21 +238,15 @@ sip_write_response(
 	put(b, reason);
 	put(b, "\r\n");
 	put_vias(b, req, r->from);
-	put_line(b, "From: ", req->from);
-	put(b, "To: ");
-	put(b, req->to);
-	if (req->to_tag.n == 0 && r->to_tag != NULL && r->code > 100) {
-		put(b, ";tag=");
-		put(b, r->to_tag);
-	}
-	put(b, "\r\n");
-	put_line(b, "Call-ID: ", req->call_id);
-	put_line(b, "CSeq: ", sip_msg_get(req, SIPH_CSEQ, 0));
+	put_raw(b, "From: ", req, req->from);
+	put_to(b, req, r);
+	put_raw(b, "Call-ID: ", req, req->call_id);
+	put_raw(b, "CSeq: ", req, sip_msg_get(req, SIPH_CSEQ, 0));
 	/* RFC 3261 12.1.1: copied into what makes a dialog. */
 	for (size_t i = 0; r->code > 100 && r->code < 300 &&
 	     (v = sip_msg_get(req, SIPH_RECORD_ROUTE, i)) != NULL;
 	     i++)
-		put_line(b, "Record-Route: ", v);
+		put_raw(b, "Record-Route: ", req, v);
 	if (r->server != NULL)
 		put_line(b, "Server: ", r->server);
 	if (r->headers != NULL)

@@ -95,6 +95,7 @@ struct peer {
 	struct addr at;
 	size_t n;
 	char *msg[HEARD_MAX];
+	size_t len[HEARD_MAX];
 	int64_t ms[HEARD_MAX]; /* since peer_open() */
 	int64_t start_us;
 };
@@ -111,6 +112,7 @@ peer_hears(
 	pe->msg[pe->n] = malloc(n + 1);
 	memcpy(pe->msg[pe->n], p, n);
 	pe->msg[pe->n][n] = '\0';
+	pe->len[pe->n] = n;
 	pe->ms[pe->n++] = (clock_mono_us() - pe->start_us) / 1000;
 }
 

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,15 @@ frames_are_found_and_bad_ones_refused(void **state)
 		{ "no colon", START "hello\r\nl: 0\r\n\r\n", "B", false },
 		{ "control character", START "X: \x01\r\nl: 0\r\n\r\n", "B",
 		    false },
+		{ "escaped control characters, even NUL's neighbours",
+		    START "X: \"\\\x01\\\x7f\"\r\nl: 0\r\n\r\n", "M", false },
+		{ "a backslash that is escaped itself",
+		    START "X: \"\\\\\x01\"\r\nl: 0\r\n\r\n", "B", false },
+		{ "an escaped line feed is still one",
+		    START "X: \"\\\n\"\r\nl: 0\r\n\r\n", "B", false },
+		{ "line ends between messages",
+		    START "l: 0\r\n\r\n\r\n\r\n" START "l: 0\r\n\r\n\r\n",
+		    "MPM", false },
 		{ "TLS on a clear port", "\x16\x03\x01", "B", false },
 		{ "CR and no LF", "\rX", "B", false },
 	};
@@ -106,6 +116,105 @@ frames_are_found_and_bad_ones_refused(void **state)
 				fail_msg("%s in steps of %zu: %s, not %s",
 				    v[i].why, step, cut, whole);
 		}
+	}
+}
+
+/* Messages, pings and lone line ends in a row; the bodies look like both. */
+static const char row[] =
+    START "l: 0\r\n\r\n"
+	  "\r\n\r\n" START "X: a\r\n b\r\nContent-Length: 7\r\n\r\n\r\n\r\nabc"
+	  "\r\n" START "l: 4\r\n\r\n\r\n\r\n"
+	  "\r\n\r\n\r\n\r\n" START "X: \"\\\x02\"\r\nl: 0\r\n\r\n";
+
+/* Feeds the row with cuts before the bytes that `cut` marks; notes kinds and
+ * lengths of what comes out. */
+static void
+run_cut(const bool *cut, bool pings, char *out, size_t size)
+{
+	struct sip_frame f = { .pings = pings };
+	size_t n = sizeof(row) - 1, from = 0, have = 0, used, at = 0;
+	enum sip_frame_ev ev;
+
+	for (;;) {
+		ev = sip_frame_next(
+		    &f, (struct slice){ row + from, have - from }, &used);
+		if (ev != SIP_FRAME_MORE) {
+			at += (size_t)snprintf(
+			    out + at, size - at, "%c%zu ", "?MLPB"[ev], used);
+			assert_true(at < size && ev != SIP_FRAME_BAD);
+			from += used;
+			continue;
+		}
+		assert_int_equal(used, 0);
+		if (have == n)
+			break;
+		while (++have < n && !cut[have])
+			;
+	}
+	assert_int_equal(from, n);
+}
+
+static void
+any_split_gives_the_same_messages(void **state)
+{
+	enum { N = sizeof(row) - 1, RANDOM = 2000 };
+	char whole[200], some[200];
+	bool cut[N];
+
+	(void)state;
+	srandom(4);
+	for (int pings = 0; pings < 2; pings++) {
+		memset(cut, 0, sizeof(cut));
+		run_cut(cut, pings, whole, sizeof(whole));
+		/* each pair of cuts */
+		for (size_t a = 1; a < N; a++) {
+			for (size_t b = a; b < N; b++) {
+				cut[a] = cut[b] = true;
+				run_cut(cut, pings, some, sizeof(some));
+				if (strcmp(some, whole) != 0)
+					fail_msg("cut at %zu and %zu: %s", a, b,
+					    some);
+				cut[a] = cut[b] = false;
+			}
+		}
+		for (int i = 0; i < RANDOM; i++) {
+			long often = 2 + random() % 40;
+
+			for (size_t k = 0; k < N; k++)
+				cut[k] = random() % often == 0;
+			run_cut(cut, pings, some, sizeof(some));
+			assert_string_equal(some, whole);
+		}
+	}
+}
+
+static void
+faults_say_how_they_are_answered(void **state)
+{
+	static const struct {
+		const char *why, *in;
+		int code;
+	} v[] = {
+		{ "negative length", START "l: -1\r\n\r\n", 400 },
+		{ "body above the limit", START "l: 65537\r\n\r\n", 413 },
+		{ "length of 70 bits",
+		    START "l: 1180591620717411303424\r\n\r\n", 400 },
+		{ "no length", START "X: y\r\n\r\n", 400 },
+		{ "control character", START "X: \x02\r\nl: 0\r\n\r\n", 400 },
+		{ "TLS", "\x16\x03\x01\x02\r\n\r\n", 0 },
+	};
+	struct sip_frame f;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		memset(&f, 0, sizeof(f));
+		if (sip_frame_next(&f, slice_of(v[i].in), &n) !=
+			SIP_FRAME_BAD ||
+		    f.bad.code != v[i].code || f.bad.why == NULL)
+			fail_msg("%s: %d", v[i].why, f.bad.code);
+		/* no more of the input than there is */
+		assert_true(f.bad.head <= strlen(v[i].in));
 	}
 }
 
@@ -179,14 +288,14 @@ datagrams_are_judged(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
-		const char *why = NULL;
+		struct sip_fault bad = { .why = NULL };
 		size_t n = 0;
-		int err = sip_frame_datagram(slice_of(v[i].in), &n, &why);
+		int err = sip_frame_datagram(slice_of(v[i].in), &n, &bad);
 
 		if (err != v[i].err || n != v[i].n)
 			fail_msg("%s: %d %zu", v[i].why, err, n);
 		if (err != 0)
-			assert_non_null(why);
+			assert_non_null(bad.why);
 	}
 }
 
@@ -195,6 +304,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frames_are_found_and_bad_ones_refused),
+		cmocka_unit_test(any_split_gives_the_same_messages),
+		cmocka_unit_test(faults_say_how_they_are_answered),
 		cmocka_unit_test(limits_hold),
 		cmocka_unit_test(datagrams_are_judged),
 	};

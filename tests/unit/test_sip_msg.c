@@ -117,7 +117,7 @@ damaged_messages_do_no_harm(void **state)
 	size_t n = sizeof(wild) - 1;
 	char *copy;
 	struct sip_msg *m;
-	const char *why;
+	struct sip_fault bad;
 	size_t len;
 
 	(void)state;
@@ -128,7 +128,7 @@ damaged_messages_do_no_harm(void **state)
 		if (sip_msg_parse(&m, (struct slice){ copy, i }) == 0)
 			sip_msg_free(m);
 		(void)!sip_frame_datagram(
-		    (struct slice){ copy, i }, &len, &why);
+		    (struct slice){ copy, i }, &len, &bad);
 		free(copy);
 	}
 	copy = malloc(n);

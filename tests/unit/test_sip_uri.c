@@ -49,8 +49,34 @@ uris_are_read_or_refused(void **state)
 		    0 },
 		{ "space", "sip:a b@h", E_PARSE, 0, 0, 0, 0, 0, 0 },
 		{ "line end", "sip:a@h\r\nX: y", E_PARSE, 0, 0, 0, 0, 0, 0 },
-		{ "escaped line end", "sip:a%0d%0ab@h", E_PARSE, 0, 0, 0, 0, 0,
-		    0 },
+		{ "escaped control characters stay escaped",
+		    "sip:%00a%0d%0ab@h", 0, "%00a%0D%0Ab", "h", 0, -1, false,
+		    false },
+		{ "half an escape", "sip:a%4@h", E_PARSE, 0, 0, 0, 0, 0, 0 },
+		{ "no escape at all", "sip:a%zz@h", E_PARSE, 0, 0, 0, 0, 0, 0 },
+		{ "a password is nobody's name", "sip:a:secret@h", 0, "a", "h",
+		    0, -1, false, false },
+		{ "odd characters of a user (RFC 4475 3.1.1.2)",
+		    "sip:1_odd.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+"
+		    "has=1,weird!*pas$wo~d_too.(doesn't-it)@h",
+		    0, "1_odd.URI~(to-be!sure)&isn't+it$/crazy?,/;;*", "h", 0,
+		    -1, false, false },
+		{ "IPv6 without brackets", "sip:2001:db8::10", E_PARSE, 0, 0, 0,
+		    0, 0, 0 },
+		{ "a port within the brackets", "sip:[2001:db8::10:5070]", 0,
+		    "", "2001:db8::10:5070", 0, -1, false, false },
+		{ "a colon too many before IPv4 (RFC 5118 4.10)",
+		    "sip:a@[2001:db8:::192.0.2.1]", 0, "a",
+		    "2001:db8::192.0.2.1", 0, -1, false, false },
+		{ "a colon too many elsewhere", "sip:a@[2001:db8:::1]", E_PARSE,
+		    0, 0, 0, 0, 0, 0 },
+		{ "IPv4 in IPv6", "sip:a@[::ffff:192.0.2.10]:5062", 0, "a",
+		    "::ffff:192.0.2.10", 5062, -1, false, false },
+		{ "IPv4 in brackets", "sip:a@[192.0.2.1]", E_PARSE, 0, 0, 0, 0,
+		    0, 0 },
+		{ "brackets left open", "sip:a@[2001:db8::1", E_PARSE, 0, 0, 0,
+		    0, 0, 0 },
+		{ "two at signs", "sip:a@b@h", E_PARSE, 0, 0, 0, 0, 0, 0 },
 		{ "angle", "sip:a@h>", E_PARSE, 0, 0, 0, 0, 0, 0 },
 		{ "nothing", "", E_PARSE, 0, 0, 0, 0, 0, 0 },
 	};
@@ -70,7 +96,11 @@ uris_are_read_or_refused(void **state)
 		    u.lr != v[i].lr)
 			fail_msg("%s: user %s host %s port %u transport %d",
 			    v[i].why, u.user, u.host, u.port, u.transport);
-		assert_null(strchr(u.text, '?'));
+		/* a user may have one */
+		assert_null(strchr(
+		    strchr(u.text, '@') != NULL ? strchr(u.text, '@') : u.text,
+		    '?'));
+		assert_true(u.headers == (strstr(v[i].in, "?Sub") != NULL));
 	}
 }
 
