@@ -38,24 +38,27 @@ struct dns {
 	bool starved; /* queries are being cancelled for lack of memory */
 	LIST_HEAD(, dns_io) ios;
 	LIST_HEAD(, dns_query) queries; /* owned */
+	struct dns_cache cache;
 };
 
 struct dns_query {
 	LIST_ENTRY(dns_query) link;
 	struct dns *d;           /* borrowed */
 	struct dns_query **slot; /* borrowed from the caller */
-	dns_addr_cb *addr_cb;    /* one of these two */
-	dns_srv_cb *srv_cb;
+	enum dns_kind kind;
+	union {
+		dns_addr_cb *addr;
+		dns_srv_cb *srv;
+		dns_naptr_cb *naptr;
+	} cb;
 	void *arg;
 	uint16_t port;
 	bool in_ares; /* c-ares holds a pointer to us */
 	bool stopped; /* and is the last to do so */
 	struct deferred ready;
-
-	int err;
+	struct dns_found found; /* `v` is `as`, or owned */
 	struct addr as[DNS_ADDRS_MAX];
-	struct dns_srv *srvs; /* owned */
-	size_t num;
+	char name[DNS_NAME_MAX];
 };
 
 static void arm(struct dns *d);
@@ -84,26 +87,40 @@ err_of(const struct dns *d, int status)
 	}
 }
 
+/* Frees what was found. */
+static void
+found_free(struct dns_query *q)
+{
+	if (q->kind != DNS_ADDR)
+		free(q->found.v);
+}
+
 /* Frees a query nobody refers to. */
 static void
 query_free(struct dns_query *q)
 {
 	LIST_REMOVE(q, link);
 	loop_undefer(&q->ready);
-	free(q->srvs);
+	found_free(q);
 	free(q);
 }
 
 /* Makes a query; it is not in a slot yet. */
 static int
-query_new(struct dns_query **out, struct dns *d, void *arg)
+query_new(struct dns_query **out, struct dns *d, enum dns_kind kind,
+    const char *name, void *arg)
 {
 	struct dns_query *q;
 
 	if ((q = calloc(1, sizeof(*q))) == NULL)
 		return ENOMEM;
 	q->d = d;
+	q->kind = kind;
 	q->arg = arg;
+	if (kind == DNS_ADDR)
+		q->found.v = q->as;
+	/* What does not fit is no name and is refused as such. */
+	ignore_err(str_copy(q->name, sizeof(q->name), name), "judged later");
 	LIST_INSERT_HEAD(&d->queries, q, link);
 	*out = q;
 	return 0;
@@ -122,31 +139,79 @@ static void
 on_ready(void *arg)
 {
 	struct dns_query *q = arg;
+	struct dns_found *f = &q->found;
 
 	LIST_REMOVE(q, link);
 	*q->slot = NULL;
-	if (q->addr_cb != NULL)
-		q->addr_cb(q->err, q->as, q->num, q->arg);
+	for (size_t i = 0; q->kind == DNS_ADDR && i < f->num; i++)
+		addr_set_port(&q->as[i], q->port);
+	if (q->kind == DNS_ADDR)
+		q->cb.addr(f->err, q->as, f->num, q->arg);
+	else if (q->kind == DNS_SRV)
+		q->cb.srv(f->err, f->v, f->num, q->arg);
 	else
-		q->srv_cb(q->err, q->srvs, q->num, q->arg);
-	free(q->srvs);
+		q->cb.naptr(f->err, f->v, f->num, q->arg);
+	found_free(q);
 	free(q);
+}
+
+/* Takes a copy of what the cache holds; false without memory. */
+static bool
+query_take(struct dns_query *q, const struct dns_found *f)
+{
+	size_t n = f->num * dns_kind_size(q->kind);
+
+	if (q->kind != DNS_ADDR && n > 0 && (q->found.v = malloc(n)) == NULL)
+		return false;
+	if (n > 0)
+		memcpy(q->found.v, f->v, n);
+	q->found.err = f->err;
+	q->found.num = f->num;
+	if (q->kind == DNS_SRV && f->num > 0)
+		dns_srvs_order(q->found.v, f->num, dns_random_upto);
+	return true;
 }
 
 /* c-ares has let go of `q`: deliver later, or forget it if it was stopped. */
 static void
 query_end(struct dns_query *q, int err)
 {
+	struct dns_cache *c = &q->d->cache;
+	const struct dns_found *old;
+
 	q->in_ares = false;
 	q->d->in_flight--;
-	if (q->stopped) {
-		query_free(q);
-		return;
-	}
-	q->err = err;
+	q->found.err = err;
 	if (err != 0)
-		q->num = 0;
-	loop_defer(q->d->l, &q->ready, on_ready, q);
+		q->found.num = 0;
+	if (err == 0 || err == E_DNS_NXDOMAIN || err == E_DNS_NODATA)
+		dns_cache_put(c, q->kind, q->name, &q->found);
+	else if ((err == ETIMEDOUT || err == E_DNS_FAIL) &&
+	    (old = dns_cache_stale(c, q->kind, q->name)) != NULL &&
+	    query_take(q, old))
+		log_warn(LOGC_DNS, 0,
+		    "no name server answers; what is known of %s is used",
+		    esc(q->name));
+	if (q->stopped)
+		query_free(q);
+	else
+		loop_defer(q->d->l, &q->ready, on_ready, q);
+}
+
+/* The shortest life time of all that led to the addresses. */
+static uint32_t
+ttl_of(const struct ares_addrinfo *ai)
+{
+	const struct ares_addrinfo_node *n;
+	const struct ares_addrinfo_cname *c;
+	int ttl = INT32_MAX;
+
+	for (n = ai->nodes; n != NULL; n = n->ai_next)
+		ttl = n->ai_ttl < ttl ? n->ai_ttl : ttl;
+	for (c = ai->cnames; c != NULL; c = c->next)
+		ttl = c->ttl < ttl ? c->ttl : ttl;
+	/* 0 also for what the hosts file says. */
+	return ttl > 0 ? (uint32_t)ttl : 0;
 }
 
 /* c-ares answers a question for addresses. */
@@ -158,28 +223,53 @@ on_addrs(void *arg, int status, int timeouts, struct ares_addrinfo *ai)
 
 	(void)timeouts;
 	for (n = ai != NULL ? ai->nodes : NULL;
-	     n != NULL && q->num < DNS_ADDRS_MAX; n = n->ai_next) {
+	     n != NULL && q->found.num < DNS_ADDRS_MAX; n = n->ai_next) {
 		if (addr_from_sockaddr(
-			&q->as[q->num], n->ai_addr, n->ai_addrlen) != 0)
-			continue;
-		addr_set_port(&q->as[q->num++], q->port);
+			&q->as[q->found.num], n->ai_addr, n->ai_addrlen) == 0)
+			q->found.num++;
 	}
+	q->found.ttl_s = ai != NULL ? ttl_of(ai) : 0;
 	ares_freeaddrinfo(ai);
-	if (status == ARES_SUCCESS && q->num == 0)
+	if (status == ARES_SUCCESS && q->found.num == 0)
 		status = ARES_ENODATA;
 	query_end(q, err_of(q->d, status));
 }
 
+/* The shortest life time of the records found. */
+static uint32_t
+ttl_of_records(const struct dns_query *q)
+{
+	const struct dns_srv *srvs = q->found.v;
+	const struct dns_naptr *naptrs = q->found.v;
+	uint32_t ttl_s = DNS_TTL_MAX_S, one;
+
+	for (size_t i = 0; i < q->found.num; i++) {
+		one = q->kind == DNS_SRV ? srvs[i].ttl_s : naptrs[i].ttl_s;
+		ttl_s = one < ttl_s ? one : ttl_s;
+	}
+	return ttl_s;
+}
+
 /* c-ares answers a question for services. */
 static void
-on_srvs(void *arg, int status, int timeouts, unsigned char *p, int n)
+on_records(void *arg, int status, int timeouts, unsigned char *p, int n)
 {
 	struct dns_query *q = arg;
+	struct dns_found *f = &q->found;
 	int err = err_of(q->d, status);
+	struct dns_srv *srvs = NULL;
+	struct dns_naptr *naptrs = NULL;
 
 	(void)timeouts;
-	if (err == 0 && !q->stopped)
-		err = dns_srvs_parse(p, (size_t)n, &q->srvs, &q->num);
+	if (err == 0 && q->kind == DNS_SRV)
+		err = dns_srvs_parse(p, (size_t)n, &srvs, &f->num);
+	else if (err == 0)
+		err = dns_naptrs_parse(p, (size_t)n, &naptrs, &f->num);
+	f->v = srvs != NULL ? (void *)srvs : (void *)naptrs;
+	if (err == 0)
+		f->ttl_s = ttl_of_records(q);
+	else if (p != NULL && (err == E_DNS_NXDOMAIN || err == E_DNS_NODATA))
+		f->ttl_s = dns_negative_ttl_s(p, (size_t)n);
 	query_end(q, err);
 }
 
@@ -297,8 +387,10 @@ channel_open(struct dns *d)
 	memset(&st, 0, sizeof(st));
 	if (d->servers == NULL && stat("/etc/resolv.conf", &st) != 0)
 		memset(&st, 0, sizeof(st));
-	if (d->ch != NULL && d->in_flight == 0 && is_conf_new(d, &st))
+	if (d->ch != NULL && d->in_flight == 0 && is_conf_new(d, &st)) {
 		channel_close(d);
+		dns_cache_clear(&d->cache); /* another network, other names */
+	}
 	if (d->ch != NULL)
 		return 0;
 	memset(&o, 0, sizeof(o));
@@ -349,6 +441,7 @@ dns_new(struct dns **out, struct loop *l, const char *servers)
 	d->l = l;
 	LIST_INIT(&d->ios);
 	LIST_INIT(&d->queries);
+	dns_cache_init(&d->cache);
 	*out = d;
 	return 0;
 }
@@ -367,6 +460,7 @@ dns_free(struct dns *d)
 	}
 	channel_close(d); /* ends those c-ares still had */
 	assert(LIST_EMPTY(&d->queries));
+	dns_cache_clear(&d->cache);
 	ares_library_cleanup();
 	free(d->servers);
 	free(d);
@@ -393,49 +487,74 @@ is_known(struct dns_query *q, struct slice host)
 	if (host.n > 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
 		host = (struct slice){ host.p + 1, host.n - 2 };
 	if (addr_parse_ip(&q->as[0], host) == 0) {
-		q->num = 1;
+		q->found.num = 1;
 	} else if (is_localhost(host)) {
 		/* IPv4 first: more daemons listen there. */
 		if (addr_parse_ip(&q->as[0], slice_of("127.0.0.1")) != 0 ||
 		    addr_parse_ip(&q->as[1], slice_of("::1")) != 0)
 			return false;
-		q->num = 2;
+		q->found.num = 2;
 	}
-	for (size_t i = 0; i < q->num; i++)
-		addr_set_port(&q->as[i], q->port);
-	return q->num > 0;
+	return q->found.num > 0;
+}
+
+/* Asks c-ares. */
+static void
+query_ask(struct dns_query *q)
+{
+	const struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC };
+	struct dns *d = q->d;
+
+	q->in_ares = true;
+	d->in_flight++;
+	if (q->kind == DNS_ADDR)
+		ares_getaddrinfo(d->ch, q->name, NULL, &hints, on_addrs, q);
+	else /* no search list: a service belongs to one domain */
+		ares_query(d->ch, q->name, DNS_CLASS_IN,
+		    q->kind == DNS_SRV ? DNS_TYPE_SRV : DNS_TYPE_NAPTR,
+		    on_records, q);
+	arm(d);
+}
+
+/* Answers from what is known, or asks; takes `q`, also on failure. */
+static int
+query_start(struct dns_query *q, const char *name, struct dns_query **slot)
+{
+	struct dns *d = q->d;
+	const struct dns_found *f;
+	int err = 0;
+	bool known = q->kind == DNS_ADDR && is_known(q, slice_of(name));
+
+	if (!known)
+		err = dns_is_name(name) ? channel_open(d) : E_PARSE;
+	if (err != 0) {
+		query_free(q);
+		return err;
+	}
+	query_publish(q, slot);
+	if (!known && (f = dns_cache_find(&d->cache, q->kind, name)) != NULL)
+		known = query_take(q, f);
+	if (known)
+		loop_defer(d->l, &q->ready, on_ready, q);
+	else
+		query_ask(q);
+	return 0;
 }
 
 int
 dns_addr(struct dns_query **slot, struct dns *d, const char *host,
     uint16_t port, dns_addr_cb *cb, void *arg)
 {
-	const struct ares_addrinfo_hints hints = { .ai_family = AF_UNSPEC };
 	struct dns_query *q;
 	int err;
 
 	if (*slot != NULL)
 		return EALREADY;
-	if ((err = query_new(&q, d, arg)) != 0)
+	if ((err = query_new(&q, d, DNS_ADDR, host, arg)) != 0)
 		return err;
-	q->addr_cb = cb;
+	q->cb.addr = cb;
 	q->port = port;
-	if (is_known(q, slice_of(host))) {
-		query_publish(q, slot);
-		loop_defer(d->l, &q->ready, on_ready, q);
-		return 0;
-	}
-	err = dns_is_name(host) ? channel_open(d) : E_PARSE;
-	if (err != 0) {
-		query_free(q);
-		return err;
-	}
-	query_publish(q, slot);
-	q->in_ares = true;
-	d->in_flight++;
-	ares_getaddrinfo(d->ch, host, NULL, &hints, on_addrs, q);
-	arm(d);
-	return 0;
+	return query_start(q, host, slot);
 }
 
 int
@@ -447,20 +566,25 @@ dns_srv(struct dns_query **slot, struct dns *d, const char *name,
 
 	if (*slot != NULL)
 		return EALREADY;
-	if (!dns_is_name(name))
-		return E_PARSE;
-	if ((err = channel_open(d)) != 0)
+	if ((err = query_new(&q, d, DNS_SRV, name, arg)) != 0)
 		return err;
-	if ((err = query_new(&q, d, arg)) != 0)
+	q->cb.srv = cb;
+	return query_start(q, name, slot);
+}
+
+int
+dns_naptr(struct dns_query **slot, struct dns *d, const char *name,
+    dns_naptr_cb *cb, void *arg)
+{
+	struct dns_query *q;
+	int err;
+
+	if (*slot != NULL)
+		return EALREADY;
+	if ((err = query_new(&q, d, DNS_NAPTR, name, arg)) != 0)
 		return err;
-	q->srv_cb = cb;
-	query_publish(q, slot);
-	q->in_ares = true;
-	d->in_flight++;
-	/* No search list: a service belongs to one domain. */
-	ares_query(d->ch, name, DNS_CLASS_IN, DNS_TYPE_SRV, on_srvs, q);
-	arm(d);
-	return 0;
+	q->cb.naptr = cb;
+	return query_start(q, name, slot);
 }
 
 void

@@ -17,6 +17,7 @@ static const struct {
 	{ E_DNS_NODATA, "The name has no DNS record of that type" },
 	{ E_DNS_FAIL, "No name server gave an answer" },
 	{ E_STOPPED, "The operation was stopped before its end" },
+	{ E_DNS_NO_SERVICE, "The domain says that it has no such service" },
 	{ E_TLS_PARAM, "The TLS policy cannot be carried out" },
 	{ E_TLS_TRUST, "No trust anchor could be loaded" },
 	{ E_TLS_KEY, "The certificate or key is unreadable or they mismatch" },

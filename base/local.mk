@@ -5,15 +5,15 @@ noinst_HEADERS += include/bellbird/addr.h include/bellbird/buf.h include/bellbir
 	include/bellbird/log.h include/bellbird/loop.h include/bellbird/mem.h include/bellbird/str.h \
 	include/bellbird/udp.h include/bellbird/worker.h
 %C%_libbase_a_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(CARES_CFLAGS) $(JANSSON_CFLAGS)
-%C%_libbase_a_SOURCES = %D%/addr.c %D%/buf.c %D%/clock.c %D%/dns.c %D%/dns_internal.h \
-	%D%/dns_srv.c %D%/err.c %D%/file.c %D%/internal.h %D%/json.c %D%/log.c %D%/loop.c \
+%C%_libbase_a_SOURCES = %D%/addr.c %D%/buf.c %D%/clock.c %D%/dns.c %D%/dns_cache.c %D%/dns_internal.h \
+	%D%/dns_naptr.c %D%/dns_srv.c %D%/dns_wire.c %D%/err.c %D%/file.c %D%/internal.h %D%/json.c %D%/log.c %D%/loop.c \
 	%D%/mem.c %D%/str.c %D%/timer.c %D%/udp.c %D%/worker.c
 BASE_LIBS = base/libbase.a $(EVENT_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) -lpthread
 
 if HAVE_CMOCKA
 BASE_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(JANSSON_CFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -DTESTDATA='"$(abs_top_srcdir)/tests/data"'
-BASE_TESTS = tests/unit/test_addr tests/unit/test_base tests/unit/test_buf tests/unit/test_dns \
+BASE_TESTS = tests/unit/test_addr tests/unit/test_base tests/unit/test_buf tests/unit/test_dns tests/unit/test_dns_cache \
 	tests/unit/test_file tests/unit/test_json tests/unit/test_log tests/unit/test_loop \
 	tests/unit/test_str tests/unit/test_udp tests/unit/test_worker
 check_PROGRAMS += $(BASE_TESTS)
@@ -28,6 +28,8 @@ tests_unit_test_buf_LDADD = $(BASE_LIBS) $(TEST_LIBS)
 tests_unit_test_dns_CPPFLAGS = $(BASE_TEST_CPPFLAGS)
 tests_unit_test_dns_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_dns_LDADD = $(BASE_LIBS) $(TEST_LIBS)
+tests_unit_test_dns_cache_CPPFLAGS = $(BASE_TEST_CPPFLAGS)
+tests_unit_test_dns_cache_LDADD = $(BASE_LIBS) $(TEST_LIBS)
 tests_unit_test_file_CPPFLAGS = $(BASE_TEST_CPPFLAGS)
 tests_unit_test_file_LDADD = $(BASE_LIBS) $(TEST_LIBS)
 tests_unit_test_json_CPPFLAGS = $(BASE_TEST_CPPFLAGS)

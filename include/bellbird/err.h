@@ -19,13 +19,14 @@
 
 enum {
 	/* base: 10000.. */
-	E_PARSE = 10000, /* text does not follow its grammar */
-	E_LIMIT,         /* a stated ceiling was reached */
-	E_CLOSED,        /* the peer closed the connection */
-	E_DNS_NXDOMAIN,  /* the name does not exist */
-	E_DNS_NODATA,    /* the name has no record of that type */
-	E_DNS_FAIL,      /* no name server gave an answer */
-	E_STOPPED,       /* the operation was stopped before its end */
+	E_PARSE = 10000,  /* text does not follow its grammar */
+	E_LIMIT,          /* a stated ceiling was reached */
+	E_CLOSED,         /* the peer closed the connection */
+	E_DNS_NXDOMAIN,   /* the name does not exist */
+	E_DNS_NODATA,     /* the name has no record of that type */
+	E_DNS_FAIL,       /* no name server gave an answer */
+	E_STOPPED,        /* the operation was stopped before its end */
+	E_DNS_NO_SERVICE, /* the domain says that it has no such service */
 
 	/* tls: 10100.. */
 	E_TLS_PARAM = 10100, /* a policy the library cannot carry out */

@@ -330,7 +330,8 @@ odd_services_are_refused(void **state)
 		const char *why, *name;
 		int err;
 	} v[] = {
-		{ "no such service here", "_none._tcp.srv.test", E_DNS_NODATA },
+		{ "no such service here", "_none._tcp.srv.test",
+		    E_DNS_NO_SERVICE },
 		{ "a target no host can have", "_odd._tcp.srv.test",
 		    E_DNS_NODATA },
 		{ "record cut", "_cut._tcp.srv.test", E_DNS_FAIL },
