@@ -10,6 +10,7 @@
 #include "bellbird/sip_limits.h"
 #include "bellbird/sip_reg.h"
 #include "bellbird/sip_stack.h"
+#include "bellbird/sip_trace.h"
 #include "bellbird/udp.h"
 
 /* RFC 3261 table 4, in microseconds. */
@@ -233,8 +234,6 @@ void sip_write_response(
 /* sip_write_body ends a message: Content-Type, Content-Length, body. */
 void sip_write_body(struct buf *b, const char *type, struct slice body);
 const char *sip_phrase(int code);
-/* sip_mask copies a message for people: no credentials, no keys. */
-void sip_mask(struct buf *out, struct slice msg);
 /* sip_clean: may this text be put into a header line? (no line ends) */
 bool sip_clean(const char *s);
 
@@ -283,8 +282,9 @@ struct sip_flow {
 	int64_t partial_us; /* since when one is unfinished; 0: none */
 	int64_t keepalive_us, pinged_us;
 	bool pong_seen, pong_due;
-	struct deferred later; /* more input to read, or the end */
-	int fail_err;          /* != 0: the end is under way */
+	uint32_t traced_in, traced_out; /* bytes of messages (sip_trace.c) */
+	struct deferred later;          /* more input to read, or the end */
+	int fail_err;                   /* != 0: the end is under way */
 };
 
 /* sip_flow_connect starts a connection; `w` hears UP or DOWN from the loop. */
@@ -315,8 +315,6 @@ void sip_flow_keepalive(struct sip_flow *f, int64_t us);
 void sip_flow_pong(struct sip_flow *f);
 bool sip_flow_is_reliable(const struct sip_flow *f);
 const struct tls_verdict *sip_flow_verdict(const struct sip_flow *f);
-void sip_trace(struct sip_stack *s, bool sent, const struct sip_flow *f,
-    const struct addr *remote, struct slice msg);
 
 /* sip_part takes a connection over which nothing more is to be said: closed
  * once the peer had time to read what was. */
@@ -342,6 +340,18 @@ struct sip_listener {
 };
 
 struct sip_allow; /* one element of sip.allow */
+
+/* The newest messages, one behind the other in `mem`. */
+struct sip_trace_ring {
+	char *mem;         /* owned; NULL before the first message */
+	size_t size;       /* 0: nothing is kept */
+	size_t head, tail; /* oldest; place behind the newest */
+	size_t end;        /* place behind the last before it goes on at 0 */
+	size_t num;
+	struct timer timer; /* until the latest are masked */
+	int64_t stranger_s; /* second of the last from a stranger */
+	unsigned int strangers;
+};
 
 struct sip_done;
 
@@ -391,6 +401,10 @@ struct sip_stack {
 	struct sip_allow *allow; /* owned list */
 	unsigned int allow_gen;
 	struct sip_stack_stats stats;
+	struct sip_trace_ring kept;
+	sip_trace_cb *on_trace; /* NULL: nobody listens */
+	void *trace_arg;
+	uint64_t trace_seq;
 };
 /* sip_hold keeps the struct (nothing in it) alive over callbacks; after
  * sip_release the stack may be gone: false says so. */
@@ -403,6 +417,17 @@ struct sip_src {
 	struct sip_sock *sock;
 	struct addr from;
 };
+
+/* ---- sip_mask.c, sip_trace.c: what people may see ---- */
+
+/* sip_mask overwrites the secrets of a message (or of its first bytes), byte
+ * for byte; its length stays. */
+void sip_mask(char *p, size_t n);
+/* sip_trace_out and sip_trace_in tell of a message that was sent or came. */
+void sip_trace_out(struct sip_flow *f, struct slice msg);
+void sip_trace_in(
+    struct sip_stack *s, const struct sip_src *src, struct slice msg);
+
 /* sip_dispatch takes `m`.  It may free anything, the stack included. */
 void sip_dispatch(
     struct sip_stack *s, const struct sip_src *src, struct sip_msg *m);

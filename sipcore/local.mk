@@ -1,7 +1,7 @@
 # sipcore/: SIP; the only folder that sees libosip2's parser.
 noinst_LIBRARIES += %D%/libsip.a
 noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h include/bellbird/sip_limits.h \
-	include/bellbird/sip_reg.h include/bellbird/sip_stack.h
+	include/bellbird/sip_reg.h include/bellbird/sip_stack.h include/bellbird/sip_trace.h
 %C%_libsip_a_CPPFLAGS = $(AM_CPPFLAGS) $(OSIP_CFLAGS)
 %C%_libsip_a_SOURCES = %D%/internal.h %D%/reg_internal.h %D%/sip_allow.c %D%/sip_auth.c \
 	%D%/sip_auth_server.c %D%/sip_call.c %D%/sip_call_in.c %D%/sip_call_info.c %D%/sip_call_out.c \
@@ -9,6 +9,7 @@ noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h includ
 	%D%/sip_frame.c %D%/sip_hash.c %D%/sip_listen.c %D%/sip_msg.c %D%/sip_ping.c %D%/sip_reg.c \
 	%D%/sip_reg_conf.c %D%/sip_reg_msg.c %D%/sip_reg_retry.c %D%/sip_reg_way.c %D%/sip_req.c %D%/sip_route.c \
 	%D%/sip_session.c %D%/sip_stack.c %D%/sip_target.c %D%/sip_tp.c %D%/sip_txn.c %D%/sip_udp.c %D%/sip_uri.c \
+	%D%/sip_mask.c %D%/sip_pcap.c %D%/sip_trace.c \
 	%D%/sip_write.c
 %C%_libsip_a_SOURCES += %D%/sip_part.c
 SIP_LIBS = sipcore/libsip.a -losipparser2 $(TLS_LIBS)
@@ -22,6 +23,7 @@ SIP_TESTS = tests/unit/test_sip_account tests/unit/test_sip_auth tests/unit/test
 SIP_TESTS += tests/unit/test_sip_torture
 noinst_HEADERS += tests/unit/test_sip_torture.h
 EXTRA_DIST += tests/data/torture.txt
+SIP_TESTS += tests/unit/test_sip_trace
 check_PROGRAMS += $(SIP_TESTS)
 TESTS += $(SIP_TESTS)
 noinst_HEADERS += tests/unit/test_sip.h tests/unit/test_sip_call.h tests/unit/test_sip_tls.h
@@ -52,6 +54,9 @@ tests_unit_test_sip_target_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_target_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_torture_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_torture_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+tests_unit_test_sip_trace_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_trace_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
+tests_unit_test_sip_trace_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_txn_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_txn_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_sip_txn_LDADD = $(SIP_LIBS) $(TEST_LIBS)

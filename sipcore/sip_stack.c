@@ -43,6 +43,7 @@ stack_empty(struct sip_stack *s)
 	sip_parts_free(s);
 	while ((k = LIST_FIRST(&s->socks)) != NULL)
 		sip_sock_free(k);
+	sip_stack_keep(s, 0);
 }
 
 /* Frees the struct itself. */

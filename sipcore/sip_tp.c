@@ -139,27 +139,6 @@ sip_flow_fail(struct sip_flow *f, int err)
 	loop_defer(f->s->conf.loop, &f->later, on_later, f);
 }
 
-void
-sip_trace(struct sip_stack *s, bool sent, const struct sip_flow *f,
-    const struct addr *remote, struct slice msg)
-{
-	struct addr local = { .u.sa.sa_family = 0 };
-	struct buf b;
-
-	if (s->conf.on_trace == NULL && !log_on(LOGL_TRACE, LOGC_SIP))
-		return;
-	if (f != NULL)
-		local = f->local;
-	buf_init(&b, SIPC_MSG_MAX + SIPC_BODY_MAX);
-	sip_mask(&b, msg);
-	log_trace(LOGC_SIP, f != NULL ? f->id : 0, "%s %s",
-	    sent ? "sent" : "received", esc_n(buf_str(&b), b.n));
-	if (s->conf.on_trace != NULL && b.err == 0)
-		s->conf.on_trace(sent, &local, remote,
-		    f != NULL ? f->t : SIPC_UDP, buf_str(&b), b.n, s->conf.arg);
-	buf_clear(&b);
-}
-
 int
 sip_flow_send(struct sip_flow *f, const void *p, size_t n)
 {
@@ -179,7 +158,7 @@ sip_flow_send(struct sip_flow *f, const void *p, size_t n)
 	if (err != 0)
 		return err;
 	f->s->stats.tx_msgs++;
-	sip_trace(f->s, true, f, &f->remote, (struct slice){ p, n });
+	sip_trace_out(f, (struct slice){ p, n });
 	return 0;
 }
 
@@ -211,7 +190,7 @@ flow_bad_frame(struct sip_flow *f, struct slice in)
 		flow_bad(f, bad->why);
 		return;
 	}
-	sip_trace(s, false, f, &f->remote, in);
+	sip_trace_in(s, &src, in);
 	sip_reject(s, &src, m, m->fault, NULL);
 	sip_msg_free(m);
 	s->stats.rx_bad++;
@@ -236,8 +215,7 @@ flow_message(struct sip_flow *f, struct slice in, size_t n)
 
 	in.n = n;
 	err = sip_msg_read(&m, in, 0, NULL);
-	if (err == 0)
-		sip_trace(s, false, f, &f->remote, in);
+	sip_trace_in(s, &src, in); /* what cannot be read, above all */
 	tls_conn_drain(f->c, n);
 	/* Where the next message begins is known all the same: strangers lose
 	 * their connection, and who speaks no SIP. */

@@ -63,7 +63,7 @@ on_datagram(
 		return;
 	}
 	s->stats.rx_msgs++;
-	sip_trace(s, false, src.flow, from, in);
+	sip_trace_in(s, &src, in);
 	sip_hold(s);
 	sip_dispatch(s, &src, m);
 	(void)sip_release(s);

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* Messages to send: responses, random names, bodies; and copies for people
- * with the secrets masked. */
+/* Messages to send: responses, random names, bodies. */
 #include <string.h>
-#include <strings.h>
 
-#include "bellbird/log.h"
 #include "bellbird/tls_hash.h"
 #include "internal.h"
 
@@ -252,79 +249,4 @@ sip_write_response(
 	if (r->headers != NULL)
 		put(b, r->headers);
 	sip_write_body(b, r->type, r->body);
-}
-
-/* The fields whose values are proofs of a password. */
-static bool
-is_secret_field(struct slice line)
-{
-	struct slice name, value;
-
-	return slice_cut(line, ':', &name, &value) &&
-	    (slice_case_is(slice_trim(name), "authorization") ||
-		slice_case_is(slice_trim(name), "proxy-authorization"));
-}
-
-/* Keys in SDP: "a=crypto:1 SUITE inline:KEY", "k=..", "a=key-mgmt:..". */
-static size_t
-sdp_shown(struct slice line)
-{
-	static const char crypto[] = "a=crypto:", mgmt[] = "a=key-mgmt:";
-	const char *at;
-
-	if (line.n >= 2 && (line.p[0] | 0x20) == 'k' && line.p[1] == '=')
-		return 2;
-	if (line.n >= sizeof(mgmt) - 1 &&
-	    strncasecmp(line.p, mgmt, sizeof(mgmt) - 1) == 0)
-		return sizeof(mgmt) - 1;
-	if (line.n < sizeof(crypto) - 1 ||
-	    strncasecmp(line.p, crypto, sizeof(crypto) - 1) != 0)
-		return line.n;
-	at = memmem(line.p, line.n, "inline:", 7);
-	return at != NULL ? (size_t)(at - line.p) + 7 : sizeof(crypto) - 1;
-}
-
-/* How much of a line people may see. */
-static size_t
-line_shown(struct slice line, bool body, bool secret, bool folded)
-{
-	struct slice name, value;
-
-	if (body)
-		return sdp_shown(line);
-	if (!secret)
-		return line.n;
-	if (folded)
-		return 0;
-	(void)slice_cut(line, ':', &name, &value);
-	return name.n + 1;
-}
-
-void
-sip_mask(struct buf *out, struct slice msg)
-{
-	bool body = false, secret = false, folded;
-	struct slice line;
-	size_t shown;
-
-	while (msg.n > 0) {
-		const char *nl = memchr(msg.p, '\n', msg.n);
-		size_t n = nl != NULL ? (size_t)(nl - msg.p) + 1 : msg.n;
-
-		line = (struct slice){ msg.p, nl != NULL ? n - 1 : n };
-		if (line.n > 0 && line.p[line.n - 1] == '\r')
-			line.n--;
-		folded = line.n > 0 && (*line.p == ' ' || *line.p == '\t');
-		if (!folded)
-			secret = !body && is_secret_field(line);
-		shown = line_shown(line, body, secret, folded);
-		put_slice(
-		    out, (struct slice){ msg.p, shown < line.n ? shown : n });
-		if (shown < line.n)
-			put(out, secret ? " ***\r\n" : "***\r\n");
-		if (line.n == 0)
-			body = true;
-		msg.p += n;
-		msg.n -= n;
-	}
 }

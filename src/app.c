@@ -83,12 +83,25 @@ app_set_level(struct app *a)
 		log_warn(LOGC_APP, 0, "log.level = %s is unknown", esc(level));
 }
 
+/* Keeps SIP messages in as much memory as is set; what is kept stays unless
+ * that changed. */
+static void
+set_trace(struct app *a)
+{
+	int64_t kib = prov_get_int(a->store, "sip.trace.keep");
+
+	if (kib != a->trace_kib)
+		sip_stack_keep(a->sip, (size_t)kib * 1024);
+	a->trace_kib = kib;
+}
+
 void
 app_apply(struct app *a, unsigned int scopes)
 {
 	if (scopes & PROV_S_LIVE) {
 		app_set_level(a);
 		app_set_allow(a);
+		set_trace(a);
 		wallclock_check(a); /* clock.trusted */
 	}
 	if (scopes & PROV_S_REREGISTER)
@@ -331,6 +344,7 @@ build_sip(struct app *a)
 	if ((err = sip_stack_new(&a->sip, &c)) != 0)
 		return err;
 	app_set_allow(a);
+	set_trace(a);
 	if ((err = listen_on(a, "sip.listen.udp", SIPC_UDP)) != 0 ||
 	    (err = listen_on(a, "sip.listen.tcp", SIPC_TCP)) != 0)
 		return err;

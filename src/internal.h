@@ -19,6 +19,7 @@
 #include "bellbird/sip_call.h"
 #include "bellbird/sip_reg.h"
 #include "bellbird/sip_stack.h"
+#include "bellbird/sip_trace.h"
 #include "bellbird/tls_conn.h"
 #include "bellbird/worker.h"
 
@@ -85,6 +86,7 @@ struct app {
 	struct timer stop_timer;
 	struct deferred stopped;
 	int64_t started_us;
+	int64_t trace_kib; /* sip.trace.keep in force */
 	int exit_code;
 	char *drop_told; /* owned: what is wrong with import/, or NULL */
 	bool stopping;

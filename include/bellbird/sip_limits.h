@@ -46,6 +46,12 @@ enum {
 	SIPC_STRAYS_MAX = 16,
 	/* Calls at once where the program names no number. */
 	SIPC_CALLS_DEFAULT = 4,
+	/* Kept messages, in bytes: one of each kind at least; and a reply of
+	 * the control socket must hold them all, with its escapes. */
+	SIPC_TRACE_MIN = 8 * 1024,
+	SIPC_TRACE_MAX = 256 * 1024,
+	/* Kept in one second of what strangers send by UDP. */
+	SIPC_TRACE_STRANGERS = 10,
 	/* Messages of one connection handled in a row: fairness. */
 	SIPC_BURST_MAX = 32
 };

@@ -31,10 +31,6 @@ typedef void(sip_call_in_cb)(struct sip_call *call, void *arg);
 /* sip_req_cb: a request that sipcore itself does not serve (REGISTER, NOTIFY,
  * MESSAGE..).  Return true if sip_req_reply() was or will be called. */
 typedef bool(sip_req_cb)(struct sip_req *req, void *arg);
-/* sip_trace_cb sees every message as sent or received (secrets masked). */
-typedef void(sip_trace_cb)(bool sent, const struct addr *local,
-    const struct addr *remote, enum sip_transport t, const char *msg, size_t n,
-    void *arg);
 
 struct sip_stack_conf {
 	struct loop *loop; /* borrowed, as the next two */
@@ -45,7 +41,6 @@ struct sip_stack_conf {
 	unsigned int max_calls;  /* 486 above it; 0: 4 */
 	sip_call_in_cb *on_call; /* NULL: INVITE is answered 480 */
 	sip_req_cb *on_req;      /* may be NULL */
-	sip_trace_cb *on_trace;  /* may be NULL */
 	void *arg;
 };
 /* sip_stack_new copies what it keeps of `conf`; ENOMEM. */
