@@ -9,6 +9,7 @@
 
 #include "bellbird/addr.h"
 #include "bellbird/log.h"
+#include "bellbird/pattern.h"
 #include "bellbird/prov_key.h"
 #include "internal.h"
 
@@ -314,6 +315,16 @@ word_hz(struct slice v)
 	return str_int(v, 20, 20000, &hz) == 0;
 }
 
+/* word_pattern: a regular expression that can be used. */
+static bool
+word_pattern(struct slice v)
+{
+	char text[PATTERN_MAX + 2], why[96];
+
+	return str_copy_slice(text, sizeof(text), v) == 0 &&
+	    pattern_check(text, why, sizeof(why)) == 0;
+}
+
 static bool
 word_any(struct slice v)
 {
@@ -333,6 +344,7 @@ static const struct {
 	{ "LOG", word_log },
 	{ "MAC", word_mac },
 	{ "NAME", word_any },
+	{ "PATTERN", word_pattern },
 	{ "PORT-PORT", word_ports },
 };
 
@@ -393,8 +405,18 @@ static int
 check_word(const struct check *c)
 {
 	struct slice norm;
-	char mac[13];
+	char mac[13], text[PATTERN_MAX + 2], why[96];
 
+	if (strcmp(c->k->range, "PATTERN") == 0 && !word_pattern(c->v)) {
+		if (str_copy_slice(text, sizeof(text), c->v) != 0 ||
+		    pattern_check(text, why, sizeof(why)) == 0)
+			return refuse(c,
+			    "is too long (permitted: %d characters)",
+			    PATTERN_MAX);
+		return refuse(c,
+		    "cannot be used: %s (permitted: a regular expression)",
+		    why);
+	}
 	if (!range_has(c->k->range, '|', c->v, &norm))
 		return refuse(
 		    c, "is not permitted (permitted: %s)", c->k->range);

@@ -6,7 +6,7 @@
 set -eu
 cd "${srcdir:-.}"
 
-BASE="addr buf clock dhcp dns err esc file json link list log loop mem str udp worker"
+BASE="addr buf clock dhcp dns err esc file json link list log loop mem pattern str udp worker"
 may() { # folder -> prefixes of shared headers
 	case $1 in
 	base) echo "$BASE" ;;
