@@ -641,6 +641,9 @@ void media_dev_free(struct media_dev *d);
  * failure it goes on at the old one. */
 MUST_CHECK int media_dev_start(struct media_dev *d, unsigned int rate_hz);
 void media_dev_stop(struct media_dev *d);
+/* media_dev_yield closes what only one can have open, a sound card; the next
+ * media_dev_start opens it again. */
+void media_dev_yield(struct media_dev *d);
 void media_dev_read(struct media_dev *d, int16_t *pcm, size_t n);
 void media_dev_write(struct media_dev *d, const int16_t *pcm, size_t n);
 /* "alsa:default", "null (no sound card)": what is really used. */

@@ -1,7 +1,7 @@
 # media/: RTP, SRTP, codecs, devices; the only folder that sees libsrtp2 and
 # Opus.  Below it: tls/, base/.
 noinst_LIBRARIES += %D%/libmedia.a
-noinst_HEADERS += include/bellbird/media_sess.h include/bellbird/media_wav.h \
+noinst_HEADERS += include/bellbird/media_ring.h include/bellbird/media_sess.h include/bellbird/media_wav.h \
 	%D%/internal.h tests/unit/test_media_offer.h \
 	tests/unit/test_media_peer.h
 %C%_libmedia_a_CPPFLAGS = $(AM_CPPFLAGS) $(SRTP_CFLAGS) $(OPUS_CFLAGS) \
@@ -21,6 +21,7 @@ noinst_HEADERS += include/bellbird/media_sess.h include/bellbird/media_wav.h \
 	%D%/media_offer.c \
 	%D%/media_opus.c \
 	%D%/media_plc.c \
+	%D%/media_ring.c \
 	%D%/media_rtcp.c \
 	%D%/media_rtp.c \
 	%D%/media_rx.c \
@@ -42,6 +43,7 @@ MEDIA_TESTS = tests/unit/test_media_disk \
 	tests/unit/test_media_oom \
 	tests/unit/test_media_opus \
 	tests/unit/test_media_reoffer \
+	tests/unit/test_media_ring \
 	tests/unit/test_media_rtp \
 	tests/unit/test_media_sdp \
 	tests/unit/test_media_sess \
@@ -74,6 +76,9 @@ tests_unit_test_media_reoffer_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_reoffer_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_media_reoffer_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
+tests_unit_test_media_ring_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
+tests_unit_test_media_ring_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)
 tests_unit_test_media_rtp_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
 	-iquote $(top_srcdir)/tests/lib -iquote $(top_srcdir)/media
 tests_unit_test_media_rtp_LDADD = $(MEDIA_LIBS) $(TEST_LIBS)

@@ -615,6 +615,13 @@ media_dev_stop(struct media_dev *d)
 }
 
 void
+media_dev_yield(struct media_dev *d)
+{
+	if (d->kind == &kind_alsa)
+		media_dev_stop(d);
+}
+
+void
 media_dev_read(struct media_dev *d, int16_t *pcm, size_t n)
 {
 	if (d->rate_hz == 0)

@@ -48,6 +48,7 @@ struct media_sess {
 	int record_fd;                    /* owned until `record` has it */
 	struct media_disk_waiter finish;
 	bool muted;
+	bool silent; /* another has the speaker and the microphone */
 
 	bool started; /* asked to */
 	bool running; /* the timer beats */
@@ -219,8 +220,9 @@ source_read(struct media_sess *m, int16_t *pcm, size_t n)
 		}
 		return;
 	}
-	media_dev_read(m->dev, pcm, n);
-	if (m->muted)
+	if (!m->silent)
+		media_dev_read(m->dev, pcm, n);
+	if (m->silent || m->muted)
 		memset(pcm, 0, n * sizeof(*pcm));
 }
 
@@ -237,7 +239,8 @@ frame(struct media_sess *m, int64_t now)
 	if (a->dir & MEDIA_RECV) {
 		media_rx_get(&m->rx, now, pcm, n);
 		level_add(&m->level_rx, pcm, n);
-		media_dev_write(m->dev, pcm, n);
+		if (!m->silent)
+			media_dev_write(m->dev, pcm, n);
 		if (m->record != NULL)
 			media_file_write(m->record, pcm, n);
 	}
@@ -428,7 +431,7 @@ renew(struct media_sess *m, const struct media_agreed *a, bool answered)
 		(err = media_file_prepare_rate(m->record, rate)) != 0) ||
 	    (m->play != NULL &&
 		(err = media_file_prepare_rate(m->play, rate)) != 0) ||
-	    (err = media_dev_start(m->dev, rate)) != 0)
+	    (!m->silent && (err = media_dev_start(m->dev, rate)) != 0))
 		goto out;
 	/* The device was the last that could fail. */
 	if (m->record != NULL)
@@ -710,6 +713,20 @@ media_sess_accept(
 	if (err == 0 && (err = commit(m, false)) != 0)
 		(void)snprintf(why, why_size, "%s", err_str(err));
 	return err;
+}
+
+void
+media_sess_speaker(struct media_sess *m, bool on)
+{
+	if (m->silent == !on)
+		return;
+	m->silent = !on;
+	if (!m->running)
+		return;
+	if (!on)
+		media_dev_yield(m->dev);
+	else if (media_dev_start(m->dev, m->neg.now.codec->rate_hz) != 0)
+		on_device_lost(m);
 }
 
 void

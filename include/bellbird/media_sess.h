@@ -108,6 +108,10 @@ MUST_CHECK bool media_sess_finish(
 /* media_sess_hold sets the direction of the next offer or answer; the
  * microphone is silent at once. */
 void media_sess_hold(struct media_sess *m, bool hold);
+/* media_sess_speaker: false leaves speaker and microphone to others: nothing is
+ * heard, silence is sent (but a file that plays), recordings go on; a sound
+ * card is closed.  True, as at first, takes them back. */
+void media_sess_speaker(struct media_sess *m, bool on);
 /* media_sess_dtmf queues RFC 4733 events (audible tones where the peer did not
  * agree to them); E_PARSE for a character that is none, E_LIMIT above 64. */
 MUST_CHECK int media_sess_dtmf(struct media_sess *m, const char *digits);

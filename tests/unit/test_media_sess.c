@@ -860,12 +860,42 @@ bad_settings_are_refused(void **state)
 	assert_ptr_equal(none, &c);
 }
 
+/* Another call has speaker and microphone for a while. */
+static void
+the_device_is_lent(void **state)
+{
+	struct media_conf ca = conf("null"), cb = conf("tone:440");
+	struct party a, b;
+
+	(void)state;
+	ca.codecs = cb.codecs = "pcmu";
+	ca.srtp = cb.srtp = MEDIA_SRTP_DISABLED;
+	party_open(&a, &ca);
+	party_open(&b, &cb);
+	media_sess_speaker(b.s, false); /* before it starts, too */
+	agree(&a, &b);
+	start(&a);
+	start(&b);
+	loop_fake_run(l, 3 * S);
+	assert_true(stats(&a).level_rx_db < -60);
+	assert_true(stats(&a).rx_packets > 100); /* silence is sent */
+	media_sess_speaker(b.s, true);
+	loop_fake_run(l, 3 * S);
+	assert_true(stats(&a).level_rx_db > -20);
+	media_sess_speaker(b.s, false);
+	loop_fake_run(l, 3 * S);
+	assert_true(stats(&a).level_rx_db < -60);
+	party_close(&a);
+	party_close(&b);
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test(f)
 	const struct CMUnitTest tests[] = {
 		T(a_tone_is_heard_on_the_other_side),
+		T(the_device_is_lent),
 		T(a_muted_microphone_is_not_heard),
 		T(a_file_is_played_to_its_end),
 		T(on_hold_nothing_is_sent_back),
