@@ -398,6 +398,9 @@ struct sip_stack {
 	uint64_t next_flow;
 	struct sip_bad bads[SIPC_BADS_MAX]; /* targets that failed lately */
 	size_t num_bads;
+	char *tls_domains[SIPC_TLS_DOMAINS_MAX]; /* owned */
+	size_t num_tls_domains;
+	bool clear_ok; /* domains that offered TLS may be spoken to in clear */
 	struct sip_allow *allow; /* owned list */
 	unsigned int allow_gen;
 	struct sip_stack_stats stats;
@@ -548,7 +551,11 @@ typedef void(sip_route_cb)(int err, const struct sip_target *ts, size_t num_ts,
 struct sip_route_conf {
 	const char *host;
 	uint16_t port; /* 0: ask for SRV, then the default port */
+	/* SIPC_AUTO: as the domain says (NAPTR), else the first of TLS, TCP
+	 * and UDP that has SRV records, else UDP, then TCP; nothing but TLS if
+	 * the domain ever offered it (sip_stack_allow_clear). */
 	enum sip_transport t;
+	bool sips; /* SIPC_AUTO: TLS alone (RFC 5630) */
 	sip_route_cb *cb;
 	void *arg;
 };

@@ -29,9 +29,10 @@ struct sip_reg {
 		char *host;  /* owned; the name its certificate must have */
 		char *route; /* owned: Route line of an outbound proxy */
 		uint16_t port;
+		enum sip_transport t; /* may be SIPC_AUTO */
 	} servers[SIPC_SERVERS_MAX];
-	size_t num_servers, server; /* the one in use */
-	enum sip_transport transport;
+	size_t num_servers, server;   /* the one in use */
+	enum sip_transport transport; /* asked for; may be SIPC_AUTO */
 	bool sips, allow_md5, indialog_md5;
 	unsigned int expires_s;
 	int64_t keepalive_us;
@@ -86,6 +87,8 @@ void reg_begin(struct sip_reg *r);
 void reg_accepted(struct sip_reg *r);
 /* reg_server: the one in use. */
 const struct reg_server *reg_server(const struct sip_reg *r);
+/* reg_transport: of the flow or of the last attempt, else what is asked for */
+enum sip_transport reg_transport(const struct sip_reg *r);
 /* reg_flow_drop closes the flow if nobody else registers over it. */
 void reg_flow_drop(struct sip_reg *r);
 /* reg_flow_busy: calls run over the flow, and it works: a refusal is no reason

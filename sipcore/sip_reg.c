@@ -113,7 +113,7 @@ sip_reg_get_status(const struct sip_reg *r, struct sip_reg_status *out)
 	    r->sips ? "sips" : "sip", r->user, r->domain);
 	ignore_err(str_copy(out->contact, sizeof(out->contact), r->contact),
 	    "same size");
-	out->transport = r->transport;
+	out->transport = reg_transport(r);
 	if (f != NULL) {
 		out->local = f->local;
 		out->remote = f->remote;
@@ -122,7 +122,7 @@ sip_reg_get_status(const struct sip_reg *r, struct sip_reg_status *out)
 	} else if (r->next > 0 && r->next <= r->num_targets) {
 		out->remote = r->targets[r->next - 1].a;
 	}
-	if (out->verdict == NULL && r->transport == SIPC_TLS)
+	if (out->verdict == NULL && out->transport == SIPC_TLS)
 		out->verdict = r->kept;
 	out->expires_s = r->state == SIP_REG_OK ? r->granted_s : 0;
 	out->since_us = r->since_us;
@@ -393,9 +393,10 @@ sip_reg_start(struct sip_reg **slot, struct sip_stack *s,
 
 	if (conf->expires_s < EXPIRES_MIN_S ||
 	    conf->expires_s > EXPIRES_MAX_S ||
-	    (unsigned int)conf->transport >= SIPC_TRANSPORTS)
+	    (unsigned int)conf->transport > SIPC_AUTO)
 		return EINVAL;
-	if (conf->sips && conf->transport != SIPC_TLS)
+	if (conf->sips && conf->transport != SIPC_TLS &&
+	    conf->transport != SIPC_AUTO)
 		return E_SIP_INSECURE;
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return ENOMEM;

@@ -37,6 +37,25 @@ host_split(char **host, uint16_t *port, const char *text)
 	return *host != NULL ? 0 : ENOMEM;
 }
 
+/* By which transport the outbound proxy is reached: as its URI says, which is
+ * never less than what the account asks for. */
+static int
+obproxy_transport(
+    const struct sip_reg *r, const struct sip_uri *u, enum sip_transport *out)
+{
+	*out = r->transport;
+	if (u->transport == -2)
+		return E_PARSE;
+	if (u->sips)
+		*out = SIPC_TLS;
+	else if (u->transport >= 0)
+		*out = (enum sip_transport)u->transport;
+	if (*out != SIPC_TLS && *out != r->transport &&
+	    (r->transport == SIPC_TLS || r->sips))
+		return E_SIP_INSECURE;
+	return 0;
+}
+
 /* "host[:port]" or a SIP URI of the outbound proxy. */
 static int
 obproxy_read(struct sip_reg *r, const char *text)
@@ -47,8 +66,10 @@ obproxy_read(struct sip_reg *r, const char *text)
 	struct buf b;
 	bool plain = strncmp(text, "sip:", 4) != 0 &&
 	    strncmp(text, "sips:", 5) != 0 && text[0] != '<';
+	bool named = plain && !r->sips &&
+	    (r->transport == SIPC_TCP || r->transport == SIPC_TLS);
 	struct slice s = slice_of(text);
-	int n;
+	int n, err;
 
 	if (plain) {
 		n = snprintf(
@@ -61,16 +82,16 @@ obproxy_read(struct sip_reg *r, const char *text)
 	}
 	if (sip_uri_parse(&u, s) != 0)
 		return E_PARSE;
+	if ((err = obproxy_transport(r, &u, &v->t)) != 0)
+		return err;
 	if ((v->host = strdup(u.host)) == NULL)
 		return ENOMEM;
 	r->num_servers = 1;
 	v->port = u.port;
 	buf_init(&b, SIPC_HEAD_MAX);
 	ignore_err(buf_printf(&b, "Route: <%s%s%s%s>\r\n", u.text,
-		       plain && r->transport != SIPC_UDP ? ";transport=" : "",
-		       plain && r->transport != SIPC_UDP
-			   ? sip_transport_name(r->transport)
-			   : "",
+		       named ? ";transport=" : "",
+		       named ? sip_transport_name(r->transport) : "",
 		       u.lr ? "" : ";lr"),
 	    "sticks in the buf");
 	v->route = buf_take(&b);
@@ -119,6 +140,7 @@ servers_read(
 		if ((v->host = strdup(r->host)) == NULL)
 			return ENOMEM;
 		v->port = domain_port;
+		v->t = r->transport;
 		r->num_servers = 1;
 	}
 	for (size_t i = 0; i < SIPC_SERVERS_MAX - 1; i++) {
@@ -128,6 +150,7 @@ servers_read(
 		if ((err = host_split(&v->host, &v->port, conf->backups[i])) !=
 		    0)
 			return err;
+		v->t = r->transport;
 		r->num_servers++;
 	}
 	return 0;

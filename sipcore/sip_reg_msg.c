@@ -32,16 +32,18 @@ contact_make(struct sip_reg *r, char *out, size_t size)
 	struct buf b;
 	int err;
 
-	sip_host_port(
-	    addr_is_set(&r->public) ? &r->public : &r->w.flow->local, hp);
+	sip_host_port(r->w.flow->t == SIPC_UDP && addr_is_set(&r->public)
+		? &r->public
+		: &r->w.flow->local,
+	    hp);
 	buf_init(&b, size - 1);
 	ignore_err(
 	    buf_puts(&b, r->sips ? "sips:" : "sip:"), "sticks in the buf");
 	sip_user_put(&b, r->user);
 	ignore_err(buf_printf(&b, "@%s", hp), "sticks in the buf");
-	if (r->transport != SIPC_UDP)
+	if (r->w.flow->t != SIPC_UDP)
 		ignore_err(buf_printf(&b, ";transport=%s",
-			       sip_transport_name(r->transport)),
+			       sip_transport_name(r->w.flow->t)),
 		    "sticks in the buf");
 	if (r->instance != NULL)
 		ignore_err(buf_puts(&b, ";ob"), "sticks in the buf");
@@ -190,7 +192,7 @@ public_learn(struct sip_reg *r, const struct sip_msg *m, bool again)
 	struct addr seen;
 	int64_t n;
 
-	if (r->transport != SIPC_UDP ||
+	if (r->w.flow->t != SIPC_UDP ||
 	    !sip_param(m->via_params, "rport", &port) ||
 	    str_int(port, 1, UINT16_MAX, &n) != 0)
 		return false;

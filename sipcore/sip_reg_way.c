@@ -24,6 +24,16 @@ target_now(const struct sip_reg *r)
 	    : NULL;
 }
 
+enum sip_transport
+reg_transport(const struct sip_reg *r)
+{
+	const struct sip_target *t = target_now(r);
+
+	if (r->w.flow != NULL)
+		return r->w.flow->t;
+	return t != NULL ? t->t : reg_server(r)->t;
+}
+
 void
 reg_accepted(struct sip_reg *r)
 {
@@ -170,7 +180,7 @@ static void
 server_next(struct sip_reg *r, int err)
 {
 	struct sip_route_conf rc = {
-		.t = r->transport, .cb = on_route, .arg = r
+		.sips = r->sips, .cb = on_route, .arg = r
 	};
 
 	r->num_targets = r->next = 0;
@@ -183,6 +193,7 @@ server_next(struct sip_reg *r, int err)
 		}
 		rc.host = reg_server(r)->host;
 		rc.port = reg_server(r)->port;
+		rc.t = reg_server(r)->t;
 		err = sip_route_start(&r->route, r->s, &rc);
 	} while (err != 0);
 	reg_enter(r, SIP_REG_RESOLVING);

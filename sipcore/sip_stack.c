@@ -2,6 +2,7 @@
 /* The stack: makes and ends what all other parts share. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <osipparser2/osip_parser.h>
 #include <osipparser2/osip_port.h>
@@ -9,12 +10,12 @@
 #include "bellbird/mem.h"
 #include "internal.h"
 
-static const char *const transports[SIPC_TRANSPORTS] = { "udp", "tcp", "tls" };
+static const char *const transports[] = { "udp", "tcp", "tls", "auto" };
 
 const char *
 sip_transport_name(enum sip_transport t)
 {
-	return (unsigned int)t < SIPC_TRANSPORTS ? transports[t] : "none";
+	return (unsigned int)t <= SIPC_AUTO ? transports[t] : "none";
 }
 
 /* Ends everything in the order in which it depends on each other. */
@@ -58,6 +59,8 @@ stack_bury(struct sip_stack *s)
 	sip_htab_clear(&s->dlgs);
 	sip_htab_clear(&s->merges);
 	sip_allow_free(s->allow);
+	while (s->num_tls_domains > 0)
+		free(s->tls_domains[--s->num_tls_domains]);
 	free(s->user_agent);
 	mem_wipe(s->nonce_key, sizeof(s->nonce_key));
 	free(s);
@@ -162,6 +165,47 @@ sip_stack_new(struct sip_stack **out, const struct sip_stack_conf *conf)
 out:
 	sip_stack_free(s);
 	return err;
+}
+
+/* ---- domains that offer TLS ---- */
+
+bool
+sip_stack_had_tls(const struct sip_stack *s, const char *domain)
+{
+	for (size_t i = 0; i < s->num_tls_domains; i++) {
+		if (strcasecmp(s->tls_domains[i], domain) == 0)
+			return true;
+	}
+	return false;
+}
+
+void
+sip_stack_tls_offered(struct sip_stack *s, const char *domain)
+{
+	struct addr a;
+	char *copy;
+
+	if (sip_stack_had_tls(s, domain) || domain[0] == '\0' ||
+	    strlen(domain) > SIPC_HOST_MAX || !sip_clean(domain) ||
+	    addr_parse(&a, slice_of(domain), 1) == 0 ||
+	    slice_case_is(slice_of(domain), "localhost") ||
+	    (copy = strdup(domain)) == NULL)
+		return;
+	if (s->num_tls_domains == SIPC_TLS_DOMAINS_MAX) {
+		free(s->tls_domains[0]);
+		memmove(&s->tls_domains[0], &s->tls_domains[1],
+		    (SIPC_TLS_DOMAINS_MAX - 1) * sizeof(s->tls_domains[0]));
+		s->num_tls_domains--;
+	}
+	s->tls_domains[s->num_tls_domains++] = copy;
+	if (s->conf.on_tls_domain != NULL)
+		s->conf.on_tls_domain(domain, s->conf.arg);
+}
+
+void
+sip_stack_allow_clear(struct sip_stack *s, bool allow)
+{
+	s->clear_ok = allow;
 }
 
 void

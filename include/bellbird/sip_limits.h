@@ -36,6 +36,8 @@ enum {
 	SIPC_TARGETS_MAX = 16,
 	/* Targets that failed lately: those of a few servers. */
 	SIPC_BADS_MAX = 64,
+	/* Domains known to offer TLS: those of the accounts and of calls. */
+	SIPC_TLS_DOMAINS_MAX = 64,
 	/* Servers of one account: sip.proxy, sip.bkproxy1, sip.bkproxy2. */
 	SIPC_SERVERS_MAX = 3,
 	/* An incoming call rings no longer, whatever its Expires says: nobody

@@ -9,8 +9,15 @@
 #include "bellbird/loop.h"
 #include "bellbird/tls_conn.h"
 
-enum sip_transport { SIPC_UDP, SIPC_TCP, SIPC_TLS, SIPC_TRANSPORTS };
-/* sip_transport_name: "udp", "tcp", "tls"; static storage. */
+/* SIPC_AUTO is for settings: found by RFC 3263. */
+enum sip_transport {
+	SIPC_UDP,
+	SIPC_TCP,
+	SIPC_TLS,
+	SIPC_TRANSPORTS,
+	SIPC_AUTO = SIPC_TRANSPORTS
+};
+/* sip_transport_name: "udp", "tcp", "tls", "auto"; static storage. */
 const char *sip_transport_name(enum sip_transport t);
 
 struct sip_stack;
@@ -32,15 +39,20 @@ typedef void(sip_call_in_cb)(struct sip_call *call, void *arg);
  * MESSAGE..).  Return true if sip_req_reply() was or will be called. */
 typedef bool(sip_req_cb)(struct sip_req *req, void *arg);
 
+/* sip_domain_cb: `domain` offers TLS, for the first time; see
+ * sip_stack_tls_offered(). */
+typedef void(sip_domain_cb)(const char *domain, void *arg);
+
 struct sip_stack_conf {
 	struct loop *loop; /* borrowed, as the next two */
 	struct tls_env *tls;
 	struct dns *dns;
 	const char *user_agent; /* copied */
 	int dscp;
-	unsigned int max_calls;  /* 486 above it; 0: 4 */
-	sip_call_in_cb *on_call; /* NULL: INVITE is answered 480 */
-	sip_req_cb *on_req;      /* may be NULL */
+	unsigned int max_calls;       /* 486 above it; 0: 4 */
+	sip_call_in_cb *on_call;      /* NULL: INVITE is answered 480 */
+	sip_req_cb *on_req;           /* may be NULL */
+	sip_domain_cb *on_tls_domain; /* may be NULL */
 	void *arg;
 };
 /* sip_stack_new copies what it keeps of `conf`; ENOMEM. */
@@ -71,6 +83,19 @@ void sip_stack_each_listener(
  */
 MUST_CHECK int sip_stack_set_allow(
     struct sip_stack *s, const char *list, char *why, size_t why_size);
+
+/*
+ * sip_stack_tls_offered notes that a domain has TLS: where the transport is
+ * SIPC_AUTO nothing less is used for it again.  The stack learns it from NAPTR
+ * and SRV records and tells conf.on_tls_domain; the program keeps the list and
+ * gives it back after a restart.  Literal addresses and "localhost" are not
+ * noted; with too many the oldest is forgotten.
+ * sip_stack_had_tls: was it noted?
+ * sip_stack_allow_clear lets clear text stand in for TLS all the same.
+ */
+void sip_stack_tls_offered(struct sip_stack *s, const char *domain);
+bool sip_stack_had_tls(const struct sip_stack *s, const char *domain);
+void sip_stack_allow_clear(struct sip_stack *s, bool allow);
 
 struct sip_stack_stats {
 	uint64_t rx_msgs, tx_msgs, rx_bad, refused; /* refused: by sip.allow */
