@@ -155,15 +155,47 @@ addr_split(struct slice s, struct slice *host, uint16_t *port)
 	return 0;
 }
 
+/* Appends a number of at most five digits; returns its end. */
+static char *
+num_put(char *out, unsigned int v)
+{
+	char text[8], *p = text + sizeof(text);
+	size_t n;
+
+	do {
+		*--p = (char)('0' + v % 10);
+		v /= 10;
+	} while (v != 0);
+	n = (size_t)(text + sizeof(text) - p);
+	memcpy(out, p, n);
+	return out + n;
+}
+
+/* Writes an IPv4 address by hand: each message has some. */
+static char *
+ip4_put(const struct in_addr *ip, char *out)
+{
+	const uint8_t *b = (const uint8_t *)ip;
+
+	for (int i = 0; i < 4; i++) {
+		if (i > 0)
+			*out++ = '.';
+		out = num_put(out, b[i]);
+	}
+	*out = '\0';
+	return out;
+}
+
 void
 addr_print_ip(const struct addr *a, char out[static ADDR_STR_MAX])
 {
 	size_t n;
 
 	if (a->u.sa.sa_family == AF_INET) {
-		if (inet_ntop(AF_INET, &a->u.in.sin_addr, out, ADDR_STR_MAX))
-			return;
-	} else if (a->u.sa.sa_family == AF_INET6 &&
+		ip4_put(&a->u.in.sin_addr, out);
+		return;
+	}
+	if (a->u.sa.sa_family == AF_INET6 &&
 	    inet_ntop(AF_INET6, &a->u.in6.sin6_addr, out, ADDR_STR_MAX)) {
 		n = strlen(out);
 		if (a->u.in6.sin6_scope_id != 0)
@@ -179,7 +211,14 @@ addr_print(const struct addr *a, char out[static ADDR_STR_MAX])
 {
 	char ip[ADDR_STR_MAX];
 	bool v6 = a->u.sa.sa_family == AF_INET6;
+	char *end;
 
+	if (a->u.sa.sa_family == AF_INET) {
+		end = ip4_put(&a->u.in.sin_addr, out);
+		*end++ = ':';
+		*num_put(end, addr_port(a)) = '\0';
+		return;
+	}
 	addr_print_ip(a, ip);
 	if (addr_is_set(a))
 		/* 54: "[", "]:65535" and the NUL need the other ten */

@@ -84,12 +84,25 @@ buf_reset(struct buf *b)
 		b->p[0] = '\0';
 }
 
+void
+buf_reserve(struct buf *b, size_t n)
+{
+	struct buf bigger;
+
+	if (b->err != 0 || b->secret || n > b->max)
+		return;
+	bigger = *b;
+	if (n > bigger.n && grow(&bigger, n - bigger.n) == 0)
+		*b = bigger;
+}
+
 int
 buf_add(struct buf *b, const void *p, size_t n)
 {
-	int err = grow(b, n);
+	int err;
 
-	if (err != 0)
+	/* What fits, with its NUL, needs no more questions. */
+	if ((b->err != 0 || n >= b->cap - b->n) && (err = grow(b, n)) != 0)
 		return err;
 	if (n > 0)
 		memcpy(b->p + b->n, p, n);

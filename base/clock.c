@@ -128,12 +128,26 @@ clock_set_floor_s(int64_t s)
 		floor_s = s;
 }
 
+/* Writes `n` digits of `v`, and `after`; returns what follows. */
+static char *
+digits_put(char *out, unsigned int v, int n, char after)
+{
+	for (int i = n - 1; i >= 0; i--) {
+		out[i] = (char)('0' + v % 10);
+		v /= 10;
+	}
+	out[n] = after;
+	return out + n + 1;
+}
+
 void
 clock_iso(char *out, size_t size, int64_t wall_us)
 {
 	/* Beyond the year 9999 the text would not fit its 25 bytes. */
 	const int64_t max_us = INT64_C(253402300799999999);
 	int64_t us, days, era, doe, yoe, doy, mp, y, s;
+	char text[32], *p;
+	size_t n;
 	int m, d;
 
 	us = wall_us < 0 ? 0 : wall_us > max_us ? max_us : wall_us;
@@ -149,9 +163,20 @@ clock_iso(char *out, size_t size, int64_t wall_us)
 	d = (int)(doy - (153 * mp + 2) / 5 + 1);
 	m = (int)(mp < 10 ? mp + 3 : mp - 9);
 	y = yoe + era * 400 + (m <= 2);
-	snprintf(out, size, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", (int)y, m, d,
-	    (int)(s / 3600), (int)(s / 60 % 60), (int)(s % 60),
-	    (int)(us / 1000 % 1000));
+	/* By hand: each line of the log and each event has one. */
+	p = digits_put(text, (unsigned int)y, 4, '-');
+	p = digits_put(p, (unsigned int)m, 2, '-');
+	p = digits_put(p, (unsigned int)d, 2, 'T');
+	p = digits_put(p, (unsigned int)(s / 3600), 2, ':');
+	p = digits_put(p, (unsigned int)(s / 60 % 60), 2, ':');
+	p = digits_put(p, (unsigned int)(s % 60), 2, '.');
+	p = digits_put(p, (unsigned int)(us / 1000 % 1000), 3, 'Z');
+	*p++ = '\0';
+	n = (size_t)(p - text);
+	if (size == 0)
+		return;
+	memcpy(out, text, n < size ? n : size);
+	out[size - 1 < n - 1 ? size - 1 : n - 1] = '\0';
 }
 
 int64_t

@@ -8,9 +8,11 @@
 #include <sys/queue.h>
 
 #include "bellbird/addr.h"
+#include "bellbird/buf.h"
 #include "bellbird/loop.h"
 
 struct event;
+struct json_t;
 
 /* More signals than a daemon has a use for. */
 enum { LOOP_SIGNALS_MAX = 8 };
@@ -56,5 +58,16 @@ void timers_detach(struct loop *l);
 
 /* addr_parse_ip reads a bare address, with a scope if link-local. */
 MUST_CHECK int addr_parse_ip(struct addr *a, struct slice s);
+
+/* ---- json_text.c: compact text ---- */
+
+enum { JSON_TEXT_DIGITS = 15 }; /* what a double holds exactly in decimal */
+/* json_text_put appends `j`; ENOMEM if it is NULL or has `lost` below it. */
+MUST_CHECK int json_text_put(
+    struct buf *b, struct json_t *j, const struct json_t *lost);
+/* json_text_members appends what stands between the braces, but for the keys
+ * of the list `without`; a comma in front unless `b` ends with a brace. */
+MUST_CHECK int json_text_members(struct buf *b, struct json_t *j,
+    const struct json_t *lost, const char *const *without);
 
 #endif

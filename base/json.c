@@ -11,10 +11,10 @@
 #include "bellbird/json.h"
 #include "bellbird/log.h"
 #include "bellbird/str.h"
+#include "internal.h"
 
 enum {
 	DEPTH_MAX = 32,     /* no message of ours nests deeper than 6 */
-	REAL_DIGITS = 15,   /* what a double holds exactly in decimal */
 	TEXT_MAX = 16777216 /* a string that has to be escaped; 16 MiB */
 };
 
@@ -48,7 +48,10 @@ utf8_clean(const char *s, char **out)
 	size_t i = 0;
 
 	*out = NULL;
-	while (i < n && (len = str_utf8(s + i, n - i, &cp)) > 0)
+	while (i < n &&
+	    ((unsigned char)s[i] < 0x80
+		    ? (len = 1)
+		    : (len = str_utf8(s + i, n - i, &cp))) > 0)
 		i += len;
 	if (i == n)
 		return 0;
@@ -88,7 +91,7 @@ jv_str(const char *s)
 		return jv_null();
 	if (utf8_clean(s, &clean) != 0)
 		return NULL;
-	j = json_string(clean != NULL ? clean : s);
+	j = json_string_nocheck(clean != NULL ? clean : s);
 	free(clean);
 	return from_json(j);
 }
@@ -146,7 +149,8 @@ obj_set(json_t *obj, const char *key, json_t *j)
 		json_decref(j);
 		return ENOMEM;
 	}
-	err = json_object_set_new(obj, clean != NULL ? clean : key, j);
+	/* Clean is what jansson would look for once more. */
+	err = json_object_set_new_nocheck(obj, clean != NULL ? clean : key, j);
 	free(clean);
 	return err != 0 ? ENOMEM : 0;
 }
@@ -406,17 +410,45 @@ on_text(const char *p, size_t n, void *arg)
 	return buf_add(arg, p, n) == 0 ? 0 : -1;
 }
 
+/* Compact text: our own printer, which looks for what was lost as it goes. */
+static int
+compact_print(const struct jv *v, struct buf *b)
+{
+	size_t before = b->n;
+	int err = lost_mark ? ENOMEM : b->err;
+
+	lost_mark = false;
+	if (err == 0)
+		err = json_text_put(b, to_json(v), &lost);
+	if (err != 0)
+		buf_cut(b, before);
+	return err;
+}
+
 int
 jv_print(const struct jv *v, bool indent, struct buf *b)
 {
-	size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(REAL_DIGITS);
+	size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(JSON_TEXT_DIGITS);
 	size_t before = b->n;
 
+	if (!indent)
+		return compact_print(v, b);
 	if (!jv_ok(v))
 		return ENOMEM;
-	flags |= indent ? JSON_INDENT(2) : JSON_COMPACT;
-	if (json_dump_callback(to_json(v), on_text, b, flags) == 0)
+	if (json_dump_callback(
+		to_json(v), on_text, b, flags | JSON_INDENT(2)) == 0)
 		return 0;
 	buf_cut(b, before);
 	return b->err != 0 ? b->err : ENOMEM;
+}
+
+int
+jv_print_members(
+    const struct jv *obj, const char *const *without, struct buf *b)
+{
+	int err = lost_mark ? ENOMEM : b->err;
+
+	lost_mark = false;
+	return err == 0 ? json_text_members(b, to_json(obj), &lost, without)
+			: err;
 }

@@ -8,6 +8,7 @@ noinst_HEADERS += include/bellbird/addr.h include/bellbird/buf.h include/bellbir
 %C%_libbase_a_SOURCES = %D%/addr.c %D%/buf.c %D%/clock.c %D%/dns.c %D%/dns_cache.c %D%/dns_internal.h \
 	%D%/dns_naptr.c %D%/dns_srv.c %D%/dns_wire.c %D%/err.c %D%/file.c %D%/internal.h %D%/json.c %D%/log.c %D%/loop.c \
 	%D%/mem.c %D%/pattern.c %D%/str.c %D%/timer.c %D%/udp.c %D%/worker.c
+%C%_libbase_a_SOURCES += %D%/json_text.c
 BASE_LIBS = base/libbase.a $(EVENT_LIBS) $(CARES_LIBS) $(JANSSON_LIBS) -lpthread
 
 if HAVE_CMOCKA

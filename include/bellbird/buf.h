@@ -32,6 +32,10 @@ void buf_init_secret(struct buf *b, size_t max_bytes);
 void buf_clear(struct buf *b);
 void buf_reset(struct buf *b);
 
+/* buf_reserve makes room for `n` bytes at once, no more than the ceiling, where
+ * a composer knows what is coming; without memory nothing changes. */
+void buf_reserve(struct buf *b, size_t n);
+
 /* These append all or nothing: 0, ENOMEM, E_LIMIT, or what failed before. */
 int buf_add(struct buf *b, const void *p, size_t n);
 int buf_puts(struct buf *b, const char *s);

@@ -71,5 +71,11 @@ MUST_CHECK int jv_parse(
 /* jv_print appends compact text (or indented by 2) to `b`: all or nothing;
  * ENOMEM, also if a member was lost, or E_LIMIT. */
 MUST_CHECK int jv_print(const struct jv *v, bool indent, struct buf *b);
+/* jv_print_members appends the members of an object without its braces, and
+ * without those whose keys are in `without` (NULL at its end); a comma in front
+ * unless `b` ends with an opening brace.  ENOMEM or E_LIMIT, as jv_print; what
+ * was appended until then stays. */
+MUST_CHECK int jv_print_members(
+    const struct jv *obj, const char *const *without, struct buf *b);
 
 #endif

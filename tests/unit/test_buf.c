@@ -64,6 +64,26 @@ never_passes_its_ceiling(void **state)
 }
 
 static void
+reserves_room_beforehand(void **state)
+{
+	struct buf b;
+	const uint8_t *p;
+
+	(void)state;
+	buf_init(&b, 1000);
+	buf_reserve(&b, 1001); /* more than it may hold: nothing happens */
+	assert_int_equal(b.cap, 0);
+	assert_int_equal(b.err, 0);
+	buf_reserve(&b, 900);
+	p = b.p;
+	for (int i = 0; i < 900; i++)
+		assert_int_equal(buf_add(&b, "x", 1), 0);
+	assert_ptr_equal(b.p, p);
+	assert_int_equal(buf_add(&b, p, 101), E_LIMIT);
+	buf_clear(&b);
+}
+
+static void
 first_error_sticks_until_reset(void **state)
 {
 	struct buf b;
@@ -166,6 +186,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(grows_and_stays_terminated),
 		cmocka_unit_test(never_passes_its_ceiling),
+		cmocka_unit_test(reserves_room_beforehand),
 		cmocka_unit_test(first_error_sticks_until_reset),
 		cmocka_unit_test(take_hands_the_memory_over),
 		cmocka_unit_test(secrets_leave_no_copy_behind),

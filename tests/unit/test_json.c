@@ -55,6 +55,66 @@ prints_in_insertion_order(void **state)
 	jv_free(o);
 }
 
+/* Our compact printer writes what jansson's writes, to the byte. */
+static void
+prints_as_jansson_does(void **state)
+{
+	static const double reals[] = { 0.0, -0.0, 1.0, -20.0, 0.1, 1e9, -1e9,
+		123456789.0, 1e15, 1e16, 1.5e300, 2.5e-7, -1e-10, 1e100, 0.5,
+		5e-324, 1.7976931348623157e308 };
+	static const char *const texts[] = { "", "\x01\x1f\b\f\n\r\t",
+		"\"\\/\x7f", "\xc3\xa9\xe2\x82\xac", "plain", "\n" };
+	static const int64_t ints[] = { 0, 9, 10, -1, INT64_MIN, INT64_MAX };
+	struct jv *o = jv_obj(), *a = jv_arr();
+	char *want;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(reals) / sizeof(reals[0]); i++)
+		jv_add(a, jv_num(reals[i]));
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		jv_add(a, jv_str(texts[i]));
+		jv_set(o, texts[i], jv_arr());
+	}
+	for (size_t i = 0; i < sizeof(ints) / sizeof(ints[0]); i++)
+		jv_add(a, jv_int(ints[i]));
+	jv_set(o, "all", a);
+	jv_set(o, "empty", jv_obj());
+	jv_set_bool(o, "no", false);
+	want = json_dumps((json_t *)o, JSON_COMPACT | JSON_REAL_PRECISION(15));
+	assert_non_null(want);
+	assert_prints(o, want);
+	free(want);
+	jv_free(o);
+}
+
+static void
+members_go_into_an_object_that_is_begun(void **state)
+{
+	static const char *const without[] = { "seq", "time", NULL };
+	struct jv *o = jv_obj();
+	struct buf b;
+
+	(void)state;
+	jv_set_int(o, "seq", 1);
+	jv_set_int(o, "a", 2);
+	jv_set_int(o, "time", 3);
+	jv_set_int(o, "b", 4);
+	buf_init(&b, 40);
+	buf_puts(&b, "{");
+	assert_int_equal(jv_print_members(o, without, &b), 0);
+	assert_string_equal(buf_str(&b), "{\"a\":2,\"b\":4");
+	assert_int_equal(jv_print_members(o, NULL, &b), E_LIMIT);
+	buf_reset(&b);
+	buf_puts(&b, "{\"x\":0");
+	assert_int_equal(jv_print_members(o, without, &b), 0);
+	assert_string_equal(buf_str(&b), "{\"x\":0,\"a\":2,\"b\":4");
+	jv_set(o, "lost", NULL);
+	buf_reset(&b);
+	assert_int_equal(jv_print_members(o, without, &b), ENOMEM);
+	buf_clear(&b);
+	jv_free(o);
+}
+
 static void
 bad_utf8_is_escaped(void **state)
 {
@@ -254,6 +314,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(prints_in_insertion_order),
+		cmocka_unit_test(prints_as_jansson_does),
+		cmocka_unit_test(members_go_into_an_object_that_is_begun),
 		cmocka_unit_test(bad_utf8_is_escaped),
 		cmocka_unit_test(reads_strictly),
 		cmocka_unit_test(parse_errors_are_printable),
