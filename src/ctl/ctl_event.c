@@ -17,36 +17,24 @@ ctl_ring_clear(struct ctl_ring *r)
 {
 	while (r->count > 0)
 		drop_oldest(r);
+	buf_clear(&r->room);
 }
 
-/* jv_each_cb: copies one field; the three of the frame are not for callers. */
-static void
-copy_field(const char *key, struct jv *v, void *arg)
-{
-	if (strcmp(key, "event") != 0 && strcmp(key, "seq") != 0 &&
-	    strcmp(key, "time") != 0)
-		jv_set(arg, key, jv_ref(v));
-}
-
-/* The event as a line of text. */
+/* The event as a line of text.  `event` is one of our own words. */
 static int
 line_print(const char *event, uint64_t seq, struct jv *fields, struct buf *b)
 {
-	struct jv *o = jv_obj();
+	/* The three of the frame are not for callers. */
+	static const char *const frame[] = { "event", "seq", "time", NULL };
 	char iso[ISO_SIZE];
 	int err;
 
 	clock_iso(iso, sizeof(iso), clock_wall_us());
-	jv_set_str(o, "event", event);
-	jv_set_int(o, "seq", (int64_t)seq);
-	jv_set_str(o, "time", iso);
-	if (fields != NULL)
-		jv_each(fields, copy_field, o);
-	err = o != NULL ? jv_print(o, false, b) : ENOMEM;
-	if (err == 0)
-		err = buf_add(b, "\n", 1);
-	jv_free(o);
-	return err;
+	err = buf_printf(b, "{\"event\":\"%s\",\"seq\":%llu,\"time\":\"%s\"",
+	    event, (unsigned long long)seq, iso);
+	if (err == 0 && fields != NULL)
+		err = jv_print_members(fields, frame, b);
+	return err == 0 ? buf_add(b, "}\n", 2) : err;
 }
 
 int
@@ -54,23 +42,33 @@ ctl_ring_add(struct ctl_ring *r, const char *event, struct jv *fields,
     const struct ctl_ring_line **out)
 {
 	struct ctl_ring_line *l;
-	struct buf b;
+	struct buf *b = &r->room;
+	char *text = NULL;
+	size_t n;
 	int err;
 
-	buf_init(&b, CTL_EVENT_MAX);
-	err = line_print(event, ++r->seq, fields, &b);
+	if (b->max == 0)
+		buf_init(b, CTL_EVENT_MAX);
+	buf_reset(b);
+	err = line_print(event, ++r->seq, fields, b);
 	jv_free(fields);
-	if (err != 0) {
-		buf_clear(&b);
+	/* The ring holds as much as there is, not as much as it took. */
+	if (err == 0 && (text = malloc(b->n)) == NULL)
+		err = ENOMEM;
+	if (err == 0)
+		memcpy(text, b->p, b->n);
+	n = b->n;
+	if (err != 0 || b->cap > CTL_ROOM_KEPT)
+		buf_clear(b);
+	if (err != 0)
 		return err;
-	}
 	while (r->count == CTL_RING_EVENTS ||
-	    (r->count > 0 && r->bytes + b.n > CTL_RING_BYTES))
+	    (r->count > 0 && r->bytes + n > CTL_RING_BYTES))
 		drop_oldest(r);
 	l = &r->line[(r->first + r->count) % CTL_RING_EVENTS];
-	l->n = b.n;
+	l->n = n;
 	l->seq = r->seq;
-	l->text = buf_take(&b);
+	l->text = text;
 	r->bytes += l->n;
 	r->count++;
 	*out = l;

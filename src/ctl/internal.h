@@ -22,6 +22,8 @@ enum {
 	CTL_RING_EVENTS = 1000,
 	/* All of a replay must fit in what a client may leave unread. */
 	CTL_RING_BYTES = CTL_UNSENT_MAX / 2,
+	/* The room for composing that is kept: those of calls fit. */
+	CTL_ROOM_KEPT = 2048,
 	/* A verdict with two chains is 12 KiB; nothing comes near. */
 	CTL_EVENT_MAX = 128 * 1024
 };
@@ -35,7 +37,8 @@ struct ctl_ring {
 	} line[CTL_RING_EVENTS];
 	size_t first, count; /* a circle in `line` */
 	size_t bytes;
-	uint64_t seq; /* of the newest event; 0: none yet */
+	uint64_t seq;    /* of the newest event; 0: none yet */
+	struct buf room; /* where lines are composed; kept while small */
 };
 
 void ctl_ring_clear(struct ctl_ring *r);
