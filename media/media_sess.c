@@ -59,6 +59,7 @@ struct media_sess {
 	int64_t last_rx_us;
 	bool timed_out;
 	uint64_t reported_tx; /* packets at the last report */
+	bool reported;        /* there was one */
 	struct level level_tx, level_rx;
 
 	struct deferred tell;
@@ -263,6 +264,10 @@ report(struct media_sess *m, bool bye, int64_t now)
 	struct media_rtcp_view v = { .ssrc = m->tx.ssrc, .rtp_ts = m->tx.ts };
 	uint8_t out[MEDIA_PACKET_MAX];
 
+	/* RFC 3550 6.3.7: who never sent anything does not say good-bye. */
+	if (bye && !m->reported && m->net.stats.tx_packets == 0)
+		return;
+	m->reported = true;
 	media_jitter_get_stats(&m->rx.jitter, &st);
 	v.is_sender = m->net.stats.tx_packets != m->reported_tx;
 	m->reported_tx = m->net.stats.tx_packets;

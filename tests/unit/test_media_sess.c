@@ -584,6 +584,29 @@ reports_are_sent_and_read(void **state)
 	}
 }
 
+static void
+who_never_sent_says_no_good_bye(void **state)
+{
+	static struct raw peer;
+	struct media_conf c = conf("null");
+	struct party p;
+
+	(void)state;
+	for (int sent = 0; sent < 2; sent++) {
+		party_open(&p, &c);
+		raw_open(&peer, "127.0.0.1");
+		(void)raw_offer(&peer, &p, "RTP/AVP", "");
+		start(&p);
+		loop_fake_run(l, sent * 100 * MS);
+		media_sess_stop(p.s);
+		loop_fake_run(l, 1 * S);
+		assert_int_equal(peer.rtcp_num, sent);
+		assert_true((peer.rtp_num > 0) == (sent > 0));
+		party_close(&p);
+		raw_close(&peer);
+	}
+}
+
 /* ---- DTMF ---- */
 
 static void
@@ -907,6 +930,7 @@ main(void)
 		T(what_was_not_agreed_is_not_audio),
 		T(keys_change_without_a_gap),
 		T(reports_are_sent_and_read),
+		T(who_never_sent_says_no_good_bye),
 		T(digits_arrive_once_and_in_order),
 		T(an_event_is_sent_as_rfc_4733_says),
 		T(without_events_digits_are_audible),
