@@ -54,11 +54,19 @@ length_take(struct head *h, struct slice value)
 static const char *
 line_judge(struct head *h, struct slice line)
 {
+	static const bool special[256] = {
+		[0 ... 0x1f] = true, [','] = true, ['\\'] = true, [0x7f] = true
+	};
 	bool escaped = false;
 
 	for (size_t i = 0; i < line.n; i++) {
 		uint8_t c = (uint8_t)line.p[i];
 
+		/* Each byte of each message comes by here. */
+		if (!special[c]) {
+			escaped = false;
+			continue;
+		}
 		if (c == ',' && ++h->commas >= SIPC_VALUES_MAX)
 			return "too many values in a field";
 		if (c == '\n' || c == '\r')
@@ -92,7 +100,7 @@ field_judge(struct head *h, struct slice line)
 	if (!slice_cut(line, ':', &name, &value))
 		return "header line without a colon";
 	name = slice_trim(name);
-	h->no_fold = is_length(name);
+	h->no_fold = name.n > 0 && (name.p[0] | 0x20) <= 'l' && is_length(name);
 	return h->no_fold ? length_take(h, value) : NULL;
 }
 

@@ -8,6 +8,9 @@
 #include "bellbird/log.h"
 #include "internal.h"
 
+/* Most responses fit, with an SDP. */
+enum { RESPONSE_USUAL = 1000 };
+
 bool
 sip_has_cookie(const struct sip_msg *m)
 {
@@ -89,7 +92,9 @@ sip_req_new(struct sip_req **out, struct sip_stack *s,
 	r->from = src->from;
 	r->born_us = clock_mono_us();
 	r->invite = sip_msg_is(r->msg, "INVITE");
-	sip_token(r->to_tag, SIPC_TAG_LEN);
+	/* In a dialog the tag is there already. */
+	if (r->msg->to_tag.n == 0)
+		sip_token(r->to_tag, SIPC_TAG_LEN);
 	sip_watch_set(&r->w, f, NULL, NULL);
 	sip_htab_add(
 	    &s->reqs, &r->node, sip_req_key(s, r->msg, r->msg->method));
@@ -151,6 +156,7 @@ sip_req_send(struct sip_req *r, const struct sip_rsp *rsp, struct buf *copy,
 	int err = 0;
 
 	buf_init(&b, SIPC_MSG_MAX);
+	buf_reserve(&b, RESPONSE_USUAL);
 	full.from = &r->from;
 	full.to_tag = r->to_tag;
 	full.server = r->s->user_agent;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /* Messages to send: responses, random names, bodies. */
+#include <assert.h>
 #include <string.h>
 
+#include "bellbird/mem.h"
 #include "bellbird/tls_hash.h"
 #include "internal.h"
 
@@ -31,10 +33,19 @@ put_line(struct buf *b, const char *name, const char *value)
 void
 sip_token(char *out, size_t n)
 {
-	uint8_t raw[32];
+	/* The generator has its price for each call, not for each byte. */
+	static uint8_t pool[256];
+	static size_t left;
 
-	tls_random(raw, n / 2);
-	str_hex(out, raw, n / 2);
+	assert(n / 2 <= sizeof(pool));
+	if (left < n / 2) {
+		tls_random(pool, sizeof(pool));
+		left = sizeof(pool);
+	}
+	left -= n / 2;
+	str_hex(out, pool + left, n / 2);
+	/* Nobody finds here what was handed out. */
+	mem_wipe(pool + left, n / 2);
 }
 
 void
@@ -218,8 +229,11 @@ sip_write_body(struct buf *b, const char *type, struct slice body)
 {
 	if (body.n > 0 && type != NULL)
 		put_line(b, "Content-Type: ", type);
-	ignore_err(buf_printf(b, "Content-Length: %zu\r\n\r\n", body.n),
-	    "sticks in the buf");
+	if (body.n == 0)
+		put(b, "Content-Length: 0\r\n\r\n");
+	else
+		ignore_err(buf_printf(b, "Content-Length: %zu\r\n\r\n", body.n),
+		    "sticks in the buf");
 	put_slice(b, body);
 }
 
