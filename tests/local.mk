@@ -32,16 +32,18 @@ EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
 	%D%/peer/test_tls.py
 
 # The handshake benches (tests/bench/bench_tls.py); never installed.
-check_PROGRAMS += %D%/bench/our_tls %D%/bench/raw_tls
+check_PROGRAMS += %D%/bench/our_tls %D%/bench/raw_tls %D%/bench/sip_load
 noinst_HEADERS += %D%/bench/bench.h
 %C%_bench_our_tls_CPPFLAGS = $(AM_CPPFLAGS) $(BSSL_CFLAGS) $(EVENT_CFLAGS)
 %C%_bench_our_tls_LDADD = $(TLS_LIBS)
 %C%_bench_raw_tls_CPPFLAGS = $(AM_CPPFLAGS) $(BSSL_CFLAGS)
 %C%_bench_raw_tls_LDADD = $(BSSL_LIBS)
+%C%_bench_sip_load_CPPFLAGS = $(AM_CPPFLAGS) $(BSSL_CFLAGS)
+%C%_bench_sip_load_LDADD = $(BSSL_LIBS)
 
 # Speed is reported, not tested: docs/TESTING.md.
 .PHONY: bench
-bench: all %D%/bench/our_tls %D%/bench/raw_tls
+bench: all %D%/bench/our_tls %D%/bench/raw_tls %D%/bench/sip_load
 	BELLBIRD='$(abs_top_builddir)/src/bellbird' \
 	    python3 $(top_srcdir)/%D%/bench/run.py
 
