@@ -358,7 +358,7 @@ static void
 sdp_mask(char *p, const char *end)
 {
 	static const char *const whole[] = { "inline", "key-mgmt", "ice-pwd" };
-	char *from = NULL, *c = p, *w;
+	char *from = NULL, *c = p, *w, fill = '*';
 
 	if ((*p | 0x20) == 'k' && end - p > 1 && p[1] == '=')
 		from = p + 2;
@@ -372,13 +372,17 @@ sdp_mask(char *p, const char *end)
 		c++;
 		if (among(word, whole, sizeof(whole) / sizeof(whole[0]))) {
 			from = c;
+			/* Readers of captures take the key apart. */
+			fill = 'x';
 			break;
 		}
 		if (from == NULL && slice_case_is(word, "crypto"))
 			from = c;
 	}
-	if (from != NULL)
+	if (from != NULL && fill == '*')
 		star(from, end);
+	else if (from != NULL)
+		memset(from, fill, (size_t)(end - from));
 }
 
 /* One line of a body that may be shown.  Digits that are sent in INFO are

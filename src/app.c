@@ -381,7 +381,8 @@ build_rest(struct app *a)
 	    (err = ua_new(&a->ua, a)) != 0 ||
 	    (err = accounts_new(&a->accounts, a)) != 0 ||
 	    (err = provision_new(&a->provision, a)) != 0 ||
-	    (err = enroll_new(a)) != 0 || (err = build_sip(a)) != 0)
+	    (err = enroll_new(a)) != 0 || (err = capture_new(a)) != 0 ||
+	    (err = build_sip(a)) != 0)
 		return err;
 	return ctl_server_open(&a->ctl, a->loop, a->paths.socket, "bellbird",
 	    verbs_table, verbs_count, a);
@@ -399,6 +400,7 @@ app_clear(struct app *a)
 	loop_undefer(&a->stopped);
 	provision_free(a->provision);
 	enroll_stop(a->enroll);
+	capture_stop(a->capture);
 	ua_free(a->ua);
 	accounts_free(a->accounts);
 	sip_stack_free(a->sip);
@@ -408,6 +410,7 @@ app_clear(struct app *a)
 	worker_free(a->worker); /* first: it may be writing settings */
 	wallclock_free(a->clock);
 	enroll_free(a->enroll);
+	capture_free(a->capture);
 	prov_store_free(a->store);
 	media_exit(); /* finishes what the worker did not get to */
 	loop_free(a->loop);

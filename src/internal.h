@@ -81,6 +81,7 @@ struct app {
 	struct ua *ua;
 	struct provision *provision;
 	struct enroll *enroll;
+	struct capture *capture;
 	struct watch *watch;
 	struct wallclock *clock;
 	struct timer stop_timer;
@@ -297,6 +298,17 @@ void enroll_ask(struct enroll *e, struct ctl_req *r, bool now);
 void enroll_cacerts(struct enroll *e, struct ctl_req *r);
 struct jv *enroll_json(const struct enroll *e);
 void enroll_warnings(const struct enroll *e, struct jv *out);
+
+/* ---- capture.c: SIP messages for people ---- */
+struct capture;
+/* capture_new makes a->capture.  capture_stop ends what is under way;
+ * capture_free comes after the worker ended, and writes what is left. */
+MUST_CHECK int capture_new(struct app *a);
+void capture_stop(struct capture *c);
+void capture_free(struct capture *c);
+ctl_cmd_fn capture_on_start, capture_on_stop, capture_on_show;
+struct jv *capture_json(const struct capture *c);
+void capture_warnings(const struct capture *c, struct jv *out);
 
 /* ---- snapshot.c, verbs.c ---- */
 struct jv *snapshot_take(const struct app *a);

@@ -6,6 +6,7 @@ noinst_HEADERS += %D%/accounts.h %D%/certs.h %D%/internal.h %D%/device.h %D%/enr
 	%D%/account.c \
 	%D%/accounts.c \
 	%D%/app.c \
+	%D%/capture.c \
 	%D%/certs.c \
 	%D%/certs_csr.c \
 	%D%/certs_export.c \

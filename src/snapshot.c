@@ -205,6 +205,7 @@ snapshot_take(const struct app *a)
 	jv_set(o, "prov", provision_json(a->provision));
 	jv_set(o, "certs", certs_json(a));
 	jv_set(o, "enroll", enroll_json(a->enroll));
+	jv_set(o, "capture", capture_json(a->capture));
 	jv_set(o, "audio", audio_json(a));
 	jv_set(o, "clock", clock_json(a));
 	jv_set(o, "loop", loop_json(a));
@@ -216,6 +217,7 @@ snapshot_take(const struct app *a)
 	expiry_warnings(a, arr);
 	trust_warnings(a, arr);
 	enroll_warnings(a->enroll, arr);
+	capture_warnings(a->capture, arr);
 	if (a->drop_told != NULL)
 		jv_add(arr, jv_str(a->drop_told));
 	if (a->conf_refused)

@@ -16,6 +16,7 @@ LINT = %D%/lint/layers.sh %D%/lint/size.sh %D%/lint/banned.sh \
 	%D%/lint/names.sh %D%/lint/classes.sh %D%/lint/sabotage.sh
 dist_check_SCRIPTS += $(LINT)
 TESTS += $(LINT)
+EXTRA_DIST += %D%/peer/test_trace.py
 EXTRA_DIST += %D%/peer/test_est.py %D%/peer/test_pkcs11.py
 EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
 	%D%/cross.sh %D%/mutants.py %D%/bench/run.py %D%/bench/bench_speed.py \

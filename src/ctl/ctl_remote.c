@@ -145,17 +145,18 @@ remote_args(const struct ctl_verb *v, const struct jv *args, struct jv *out)
 	return CTL_OK;
 }
 
-/* `tls keylog`: the endpoint writes to a file that this user may write. */
+/* --out of `tls keylog` and `capture start`: the endpoint writes to a file that
+ * this user may write; `how`: O_APPEND or O_EXCL. */
 static int
-keylog_open(const struct jv *args, int *fd)
+out_open(const struct jv *args, int how, int *fd)
 {
 	const char *path = jv_get_str(args, "out");
 	char why[PATH_MAX + 64];
 
 	if (path == NULL)
 		return CTL_OK;
-	*fd = open(
-	    path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	*fd =
+	    open(path, O_WRONLY | O_CREAT | how | O_NOFOLLOW | O_CLOEXEC, 0600);
 	/* One that was there may have been open to all. */
 	if (*fd >= 0 && fchmod(*fd, 0600) == 0)
 		return CTL_OK;
@@ -229,7 +230,9 @@ ctl_remote(
 	if (code == CTL_OK)
 		code = remote_args(v, args, out);
 	if (code == CTL_OK && strcmp(v->name, "tls keylog") == 0)
-		code = keylog_open(args, &fd);
+		code = out_open(args, O_APPEND, &fd);
+	if (code == CTL_OK && strcmp(v->name, "capture start") == 0)
+		code = out_open(args, O_EXCL, &fd);
 	if (code == CTL_OK && fd >= 0)
 		err = ctl_client_ask_fds(c, v->name, out, &fd, 1, &reply);
 	else if (code == CTL_OK)

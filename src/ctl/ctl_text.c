@@ -245,6 +245,7 @@ ctl_print(bool json, const char *verb, const struct jv *result)
 		{ "config check", page_check },
 		{ "doctor", page_doctor },
 		{ "tls last", page_last },
+		{ "capture show", ctl_page_ladder },
 		{ "cert expiry", page_expiry },
 		{ "prov run", ctl_page_prov },
 		{ "prov status", ctl_page_prov },

@@ -52,6 +52,23 @@ static const struct ctl_opt opts_keylog[] = {
 	{ "stop", NULL, "end it now" },
 	{ NULL, NULL, NULL },
 };
+static const struct ctl_opt opts_capture[] = {
+	{ "out", "FILE", "write this new file (pcapng, for Wireshark)" },
+	{ "events", NULL, "tell each message as an event sip.message" },
+	{ "past", NULL, "begin with what capture show would print" },
+	{ "peer", "ADDRESS[:PORT]", "only messages to and from this address" },
+	{ "call-id", "ID", "only messages with this Call-ID" },
+	{ "for", "TIME", "for so long; 15m if not given, 24h at most" },
+	{ "size", "MIB", "until the file has so many MiB; 16 if not given" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_show[] = {
+	{ "last", "N", "the newest N messages" },
+	{ "peer", "ADDRESS[:PORT]", "only messages to and from this address" },
+	{ "call-id", "ID", "only messages with this Call-ID" },
+	{ "full", NULL, "with the text of each message" },
+	{ NULL, NULL, NULL },
+};
 static const struct ctl_opt opts_ca_init[] = {
 	{ "dir", "DIR", "where ca.pem and ca.key go (default: here)" },
 	{ "cn", "NAME", "common name of the CA" },
@@ -164,6 +181,11 @@ static const struct ctl_verb verbs[] = {
 	{ "tls keylog", CTL_REMOTE, "[PEER]", opts_keylog,
 	    "write the secrets of connections with one peer to a file, for "
 	    "reading a capture; whoever has it reads the calls" },
+	{ "capture show", CTL_REMOTE, "", opts_show,
+	    "the newest SIP messages as a ladder, secrets masked" },
+	{ "capture start", CTL_REMOTE, "", opts_capture,
+	    "record SIP messages for a time, decrypted, secrets masked" },
+	{ "capture stop", CTL_REMOTE, "", NULL, "end the recording" },
 	{ "doctor", CTL_LOCAL, "HOST[:PORT]", opts_doctor,
 	    "connect to a server as the endpoint would, and find out what is "
 	    "wrong" },

@@ -136,6 +136,7 @@ void ctl_page_status(struct buf *b, const struct jv *status, bool colour);
 void ctl_page_last(struct buf *b, const struct jv *connections, bool colour);
 void ctl_page_prov(struct buf *b, const struct jv *report);
 void ctl_page_explain(struct buf *b, const struct jv *o);
+void ctl_page_ladder(struct buf *b, const struct jv *o); /* ctl_ladder.c */
 void ctl_page_any(struct buf *b, const struct jv *o);
 
 /* ---- ctl_text.c ---- */

@@ -10,6 +10,7 @@ noinst_HEADERS += \
 	%D%/ctl_cli.c \
 	%D%/ctl_client.c \
 	%D%/ctl_event.c \
+	%D%/ctl_ladder.c \
 	%D%/ctl_opt.c \
 	%D%/ctl_page.c \
 	%D%/ctl_path.c \
