@@ -378,6 +378,9 @@ media_sdp_parse(
 			continue; /* some end with an empty line */
 		if (line.n > MEDIA_SDP_LINE_MAX)
 			return refuse(&r, "it is too long");
+		/* Lines that we do not serve go back as they are. */
+		if (memchr(line.p, '\r', line.n) != NULL)
+			return refuse(&r, "there is a CR in it");
 		if (line.n < 2 || line.p[1] != '=' || line.p[0] < 'a' ||
 		    line.p[0] > 'z')
 			return refuse(&r, "it is no type=value");

@@ -225,7 +225,7 @@ what_is_broken_is_refused_with_a_sentence(void **state)
 		    "payload type" },
 		{ "a name for a payload type",
 		    HEAD "m=audio 4000 RTP/AVP pcmu\r\n", "payload type" },
-		{ "CR alone", "v=0\ro=- 1 1 IN IP4 192.0.2.1\r", "v=0" },
+		{ "CR alone", "v=0\ro=- 1 1 IN IP4 192.0.2.1\r", "CR in it" },
 	};
 
 	(void)state;
@@ -238,6 +238,10 @@ what_is_broken_is_refused_with_a_sentence(void **state)
 	/* The line is told. */
 	assert_int_equal(parse(HEAD "m=audio x RTP/AVP 0\r\n"), E_MEDIA_SDP);
 	assert_non_null(strstr(why, "line 6:"));
+	/* It would come back in our answer. */
+	assert_int_equal(
+	    parse(HEAD AUDIO "m=image 1 udptl t38\ra=x\r\n"), E_MEDIA_SDP);
+	assert_non_null(strstr(why, "CR"));
 	/* A NUL ends no string here. */
 	assert_int_equal(
 	    parse_n(HEAD AUDIO "\0", sizeof(HEAD AUDIO)), E_MEDIA_SDP);
