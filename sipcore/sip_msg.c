@@ -356,7 +356,7 @@ peer_take(
 	if (!sip_param(na.params, "tag", tag))
 		*tag = (struct slice){ NULL, 0 };
 	/* It comes back in requests and in Replaces, without quotes. */
-	else if (memchr(tag->p, '"', tag->n) != NULL ||
+	else if (tag->n == 0 || memchr(tag->p, '"', tag->n) != NULL ||
 	    memchr(tag->p, ',', tag->n) != NULL ||
 	    memchr(tag->p, ';', tag->n) != NULL)
 		fault(m, 400, "a tag is no token");

@@ -267,8 +267,6 @@ user_take(struct sip_uri *u, struct slice s)
 	uint8_t c;
 
 	for (size_t i = 0; i < s.n; i++) {
-		if (n + 4 > sizeof(u->user))
-			return E_LIMIT;
 		c = (uint8_t)s.p[i];
 		if (c == '%') {
 			if (s.n - i < 3 ||
@@ -277,6 +275,8 @@ user_take(struct sip_uri *u, struct slice s)
 				return E_PARSE;
 			i += 2;
 		}
+		if (n + (c >= ' ' && c != 0x7f ? 1 : 3) >= sizeof(u->user))
+			return E_LIMIT;
 		if (c >= ' ' && c != 0x7f)
 			u->user[n++] = (char)c;
 		else

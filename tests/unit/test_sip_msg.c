@@ -88,6 +88,9 @@ broken_messages_are_refused(void **state)
 		    "INVITE sip:a@b SIP/2.0\r\n" VIA
 		    "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\n"
 		    "Call-ID: x\r\nCSeq: 4294967296 INVITE\r\n\r\n" },
+		{ "a tag of nothing",
+		    "INVITE sip:a@b SIP/2.0\r\n" VIA "From: <sip:a@b>;tag\r\n"
+		    "To: <sip:c@d>\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n\r\n" },
 		{ "no Call-ID",
 		    "INVITE sip:a@b SIP/2.0\r\n" VIA
 		    "From: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\n"

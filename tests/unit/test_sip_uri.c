@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../../sipcore/internal.h"
@@ -104,6 +105,33 @@ uris_are_read_or_refused(void **state)
 	}
 }
 
+/* A user of SIPC_USER_MAX bytes, escaped or not, and one more. */
+static void
+users_have_a_ceiling(void **state)
+{
+	char text[SIPC_URI_MAX + 1];
+	struct sip_uri u;
+	size_t at;
+
+	(void)state;
+	for (int esc = 0; esc < 2; esc++) {
+		for (size_t n = SIPC_USER_MAX; n <= SIPC_USER_MAX + 1; n++) {
+			at = (size_t)snprintf(text, sizeof(text), "sip:");
+			for (size_t i = 0; i < n; i++)
+				at += (size_t)snprintf(text + at,
+				    sizeof(text) - at, "%s", esc ? "%61" : "a");
+			(void)snprintf(text + at, sizeof(text) - at, "@h");
+			if (n > SIPC_USER_MAX) {
+				assert_int_equal(
+				    sip_uri_parse(&u, slice_of(text)), E_PARSE);
+				continue;
+			}
+			assert_int_equal(sip_uri_parse(&u, slice_of(text)), 0);
+			assert_int_equal(strlen(u.user), n);
+		}
+	}
+}
+
 static void
 name_addrs_are_split(void **state)
 {
@@ -180,6 +208,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(uris_are_read_or_refused),
+		cmocka_unit_test(users_have_a_ceiling),
 		cmocka_unit_test(name_addrs_are_split),
 		cmocka_unit_test(lists_are_cut_outside_of_quotes_and_angles),
 		cmocka_unit_test(user_parts_are_escaped),
