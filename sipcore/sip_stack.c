@@ -203,6 +203,14 @@ sip_stack_tls_offered(struct sip_stack *s, const char *domain)
 }
 
 void
+sip_stack_each_tls_domain(
+    const struct sip_stack *s, sip_domain_cb *cb, void *arg)
+{
+	for (size_t i = 0; i < s->num_tls_domains; i++)
+		cb(s->tls_domains[i], arg);
+}
+
+void
 sip_stack_allow_clear(struct sip_stack *s, bool allow)
 {
 	s->clear_ok = allow;

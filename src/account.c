@@ -159,8 +159,9 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 		c->keepalive_s =
 		    (unsigned int)prov_get_int(s, "sip.interop.ka.interval");
 	/* RFC 5626 where it is asked for; unset means: on for TLS. */
-	if (outbound[0] != '\0' ? strcmp(outbound, "1") == 0
-				: c->transport == SIPC_TLS) {
+	if (outbound[0] != '\0'
+		? strcmp(outbound, "1") == 0
+		: c->transport == SIPC_TLS || c->transport == SIPC_AUTO) {
 		instance_of(ac->app->mac, instance, instance_size);
 		c->instance = instance;
 	}

@@ -100,10 +100,11 @@ app_apply(struct app *a, unsigned int scopes)
 {
 	if (scopes & PROV_S_LIVE) {
 		app_set_level(a);
-		app_set_allow(a);
 		set_trace(a);
 		wallclock_check(a); /* clock.trusted */
 	}
+	if (scopes & (PROV_S_LIVE | PROV_S_REREGISTER))
+		app_set_allow(a);
 	if (scopes & PROV_S_REREGISTER)
 		trust_check(a); /* sip.tls.trust */
 }
@@ -284,6 +285,8 @@ app_set_allow(struct app *a)
 
 	if (sip_stack_set_allow(a->sip, list, why, sizeof(why)) != 0)
 		log_err(LOGC_SIP, 0, "sip.allow: %s; the old list stays", why);
+	sip_stack_allow_clear(
+	    a->sip, prov_get_bool(a->store, "sip.transp.clear"));
 }
 
 /* One of sip.listen.udp, .tcp, .tls; off where it is empty. */
@@ -336,6 +339,7 @@ build_sip(struct app *a)
 		.max_calls = (unsigned int)prov_get_int(a->store, "call.max"),
 		.on_call = ua_on_call,
 		.on_req = on_request,
+		.on_tls_domain = domains_learnt,
 		.arg = a,
 	};
 	int err;
@@ -345,6 +349,8 @@ build_sip(struct app *a)
 		return err;
 	app_set_allow(a);
 	set_trace(a);
+	if ((err = domains_open(a)) != 0)
+		return err;
 	if ((err = listen_on(a, "sip.listen.udp", SIPC_UDP)) != 0 ||
 	    (err = listen_on(a, "sip.listen.tcp", SIPC_TCP)) != 0)
 		return err;
@@ -408,6 +414,7 @@ app_clear(struct app *a)
 	dns_free(a->dns);
 	tls_env_free(a->tls);
 	worker_free(a->worker); /* first: it may be writing settings */
+	domains_close(a);
 	wallclock_free(a->clock);
 	enroll_free(a->enroll);
 	capture_free(a->capture);

@@ -84,6 +84,7 @@ struct app {
 	struct capture *capture;
 	struct watch *watch;
 	struct wallclock *clock;
+	struct domains *domains;
 	struct timer stop_timer;
 	struct deferred stopped;
 	int64_t started_us;
@@ -113,7 +114,8 @@ void app_stop(struct app *a, int exit_code);
 void app_stop_check(struct app *a);
 /* app_apply makes changed settings count; `scopes` are PROV_S_* bits. */
 void app_apply(struct app *a, unsigned int scopes);
-/* app_set_allow and app_set_level read sip.allow and log.level again. */
+/* app_set_allow reads sip.allow and sip.transp.clear again, app_set_level
+ * log.level. */
 void app_set_allow(struct app *a);
 void app_set_level(struct app *a);
 void app_log_problems(const struct prov_problems *problems);
@@ -127,6 +129,15 @@ int app_open_store(struct prov_store **out, struct paths *p,
  * whatever of `a` is there, top-down. */
 MUST_CHECK int app_open_tls(struct app *a);
 void app_clear(struct app *a);
+
+/* ---- domains.c: domains that have offered TLS (sip.transp = auto) ---- */
+
+/* domains_open gives a->sip the list kept in the state folder; domains_learnt
+ * is its sip_domain_cb and has the list written by the worker.  domains_close
+ * comes after worker_free(). */
+MUST_CHECK int domains_open(struct app *a);
+void domains_learnt(const char *domain, void *arg);
+void domains_close(struct app *a);
 
 /* snapshot_last lists the kept verdicts, newest first; `peer` is part of a name
  * or an address, NULL: all. */

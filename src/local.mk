@@ -15,7 +15,7 @@ noinst_HEADERS += %D%/accounts.h %D%/certs.h %D%/internal.h %D%/device.h %D%/enr
 	%D%/certs_verify.c \
 	%D%/check.c \
 	%D%/device.c \
-	%D%/doctor.c \
+	%D%/doctor.c %D%/domains.c \
 	%D%/drop.c \
 	%D%/enroll.c \
 	%D%/enroll_keep.c \

@@ -147,7 +147,7 @@ settings_transport(const struct app *a)
 		return SIPC_UDP;
 	if (strcmp(v, "tcp") == 0)
 		return SIPC_TCP;
-	return SIPC_TLS; /* "auto" never starts below TLS here */
+	return strcmp(v, "auto") == 0 ? SIPC_AUTO : SIPC_TLS;
 }
 
 enum media_srtp_mode
@@ -213,7 +213,11 @@ warn_site(const struct app *a, struct jv *out)
 	if (prov_get(a->store, "sip.proxy")[0] != '\0' &&
 	    settings_transport(a) != SIPC_TLS)
 		jv_add(out,
-		    jv_str("sip.transp is not tls: signalling is in clear"));
+		    jv_str(settings_transport(a) == SIPC_AUTO
+			    ? "sip.transp is auto: signalling is in clear "
+			      "where the domain offers no TLS"
+			    : "sip.transp is not tls: signalling is in "
+			      "clear"));
 }
 
 /* No setting, but just as insecure while it runs. */
@@ -247,6 +251,8 @@ weak_means(const struct prov_key *k)
 		{ ".tls.cn", "a name outside the list of names counts" },
 		{ ".tls.wildcard", "a certificate may name many hosts" },
 		{ ".tls.profile", "old ciphers may be used" },
+		{ "sip.transp.clear",
+		    "a domain that offered TLS may be spoken to in clear" },
 		{ ".tls.serverauth",
 		    "a certificate made for servers counts for callers too" },
 		{ "prov.download.method", "configuration is fetched in clear" },

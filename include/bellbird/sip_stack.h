@@ -95,6 +95,9 @@ MUST_CHECK int sip_stack_set_allow(
  */
 void sip_stack_tls_offered(struct sip_stack *s, const char *domain);
 bool sip_stack_had_tls(const struct sip_stack *s, const char *domain);
+/* sip_stack_each_tls_domain lists them, oldest first. */
+void sip_stack_each_tls_domain(
+    const struct sip_stack *s, sip_domain_cb *cb, void *arg);
 void sip_stack_allow_clear(struct sip_stack *s, bool allow);
 
 struct sip_stack_stats {
