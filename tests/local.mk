@@ -30,7 +30,7 @@ EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
 	%D%/peer/test_peers.py %D%/peer/test_program.py %D%/peer/test_scan.py %D%/peer/test_sipp.py \
 	%D%/peer/test_docs.py %D%/peer/test_rotate.py %D%/peer/test_trust.py \
 	%D%/peer/test_accounts.py %D%/peer/test_srtp_policy.py \
-	%D%/peer/test_tls.py
+	%D%/peer/test_tls.py %D%/peer/test_torture.py
 
 # The handshake benches (tests/bench/bench_tls.py); never installed.
 check_PROGRAMS += %D%/bench/our_tls %D%/bench/raw_tls %D%/bench/sip_load

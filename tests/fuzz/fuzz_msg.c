@@ -57,6 +57,10 @@ on_out(struct slice out)
 		return;
 	}
 	if (sip_frame_datagram(out, &n, &bad) != 0) {
+		/* What was too much in a request is so in its answer. */
+		if (memcmp(out.p, "SIP/2.0 ", 8) == 0 &&
+		    strstr(bad.why, "too ") != NULL)
+			return;
 		fprintf(stderr, "%s: %.*s\n", bad.why, (int)out.n, out.p);
 		abort();
 	}
