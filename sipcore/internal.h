@@ -282,6 +282,11 @@ struct sip_flow {
 	int64_t partial_us; /* since when one is unfinished; 0: none */
 	int64_t keepalive_us, pinged_us;
 	bool pong_seen, pong_due;
+	bool pong_owed; /* the server said that it answers */
+	/* UDP: the STUN request under way, and how the server saw us last. */
+	uint8_t stun_id[12];
+	unsigned int stun_tries;
+	struct addr mapped;
 	uint32_t traced_in, traced_out; /* bytes of messages (sip_trace.c) */
 	struct deferred later;          /* more input to read, or the end */
 	int fail_err;                   /* != 0: the end is under way */
@@ -309,8 +314,14 @@ void sip_flow_close(struct sip_flow *f, int err);
 /* sip_flow_fail ends it from the loop; nothing is sent over it any more. */
 void sip_flow_fail(struct sip_flow *f, int err);
 MUST_CHECK int sip_flow_send(struct sip_flow *f, const void *p, size_t n);
-/* sip_flow_keepalive pings each `us`, 0 stops it. */
-void sip_flow_keepalive(struct sip_flow *f, int64_t us);
+/* sip_flow_keepalive pings each `us`, 0 stops it.  `owed`: the server said that
+ * it answers (outbound, Flow-Timer, keep), so a missing pong is the end of the
+ * flow; else only if one was seen before. */
+void sip_flow_keepalive(struct sip_flow *f, int64_t us, bool owed);
+/* sip_flow_stun: a STUN message came from the peer of a UDP flow. */
+void sip_flow_stun(struct sip_flow *f, const uint8_t *p, size_t n);
+/* sip_flow_ping pings now, if it is kept alive. */
+void sip_flow_ping(struct sip_flow *f);
 /* sip_flow_pong: a lone CRLF came, perhaps the pong that is due. */
 void sip_flow_pong(struct sip_flow *f);
 bool sip_flow_is_reliable(const struct sip_flow *f);
@@ -320,6 +331,16 @@ const struct tls_verdict *sip_flow_verdict(const struct sip_flow *f);
  * once the peer had time to read what was. */
 void sip_part(struct sip_stack *s, struct tls_conn *c);
 void sip_parts_free(struct sip_stack *s);
+
+/* ---- sip_stun.c ---- */
+
+enum { SIP_STUN_REQ = 20 };
+/* sip_stun_request writes a binding request with an id of 12 bytes;
+ * sip_stun_answer reads what it says of us: E_PARSE if it is not its answer. */
+void sip_stun_request(uint8_t out[static SIP_STUN_REQ], const uint8_t *id);
+MUST_CHECK int sip_stun_answer(
+    const uint8_t *p, size_t n, const uint8_t *id, struct addr *mapped);
+bool sip_stun_is(const uint8_t *p, size_t n); /* no SIP begins like that */
 
 /* sip_flow_accept takes a connection to a listener (`arg`). */
 tls_accept_cb sip_flow_accept;

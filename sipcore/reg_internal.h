@@ -35,7 +35,7 @@ struct sip_reg {
 	enum sip_transport transport; /* asked for; may be SIPC_AUTO */
 	bool sips, allow_md5, indialog_md5;
 	unsigned int expires_s;
-	int64_t keepalive_us;
+	int64_t keepalive_us; /* as set; 0: as RFC 5626 says, -1: none */
 	sip_policy_cb *policy;
 	void *policy_arg;
 
@@ -73,9 +73,15 @@ struct sip_reg {
 	struct addr public;    /* how the server sees us (UDP) */
 	unsigned int moves;    /* changes of it since moved_us */
 	int64_t moved_us;
-	char *routes; /* owned: outbound proxy and Service-Route lines */
+	char *routes;    /* owned: outbound proxy and Service-Route lines */
+	int64_t ping_us; /* of the flow of now */
+	int64_t timer_s; /* what the server said of it; 0: nothing */
+	bool pong_owed;
 	unsigned int granted_s, fails[REG_FAIL_KINDS];
+	unsigned int slow_fails; /* of the network, after the quick tries */
 	int64_t since_us, due_us, ok_us;
+	int64_t lost_us; /* the first failure of the network since it worked */
+	int64_t hold_us; /* the server wants to be left alone until then */
 	struct tls_verdict *kept; /* owned: of a connection that is gone */
 };
 
@@ -101,6 +107,12 @@ MUST_CHECK int reg_send(struct sip_reg *r);
 /* reg_backoff_us counts a failure of the kind of r->err and says how long to
  * wait now. */
 int64_t reg_backoff_us(struct sip_reg *r);
+/* reg_is_net: does this error come from the network? */
+bool reg_is_net(int err);
+/* reg_lasted: it was registered for `us`, and now the flow is lost. */
+void reg_lasted(struct sip_reg *r, int64_t us);
+/* reg_again begins a round from the loop, at once. */
+void reg_again(struct sip_reg *r);
 /* reg_keeps_reason: an earlier target of this round failed in a way that
  * tells more than `err`. */
 bool reg_keeps_reason(const struct sip_reg *r, int err);

@@ -10,12 +10,7 @@
 #include "bellbird/mem.h"
 #include "reg_internal.h"
 
-enum {
-	EXPIRES_MIN_S = 60,
-	EXPIRES_MAX_S = 86400,
-	/* A registration that falls apart sooner was none: back off. */
-	STABLE_S = 10
-};
+enum { EXPIRES_MIN_S = 60, EXPIRES_MAX_S = 604800 };
 /* The owner of sip_reg_unregister() waits no longer. */
 #define UNREG_US (2 * SIPC_S)
 
@@ -71,7 +66,7 @@ reg_flow_drop(struct sip_reg *r)
 	r->trusted = false;
 	/* On UDP several accounts of one server have one flow. */
 	if (f->t == SIPC_UDP && f->trusted == 0)
-		sip_flow_keepalive(f, 0);
+		sip_flow_keepalive(f, 0, false);
 	else if (f->t != SIPC_UDP)
 		sip_flow_fail(f, E_STOPPED); /* others may watch it */
 }
@@ -205,6 +200,7 @@ reg_wait(struct sip_reg *r, int64_t min_us)
 		return;
 	}
 	r->due_us = clock_mono_us() + us;
+	r->hold_us = min_us > 0 ? clock_mono_us() + min_us : 0;
 	if (timer_start(&r->timer, r->s->conf.loop, us, on_timer, r) != 0)
 		log_err(LOGC_SIP, 0, "registration stands still: no memory");
 	log_debug(LOGC_SIP, 0, "registration waits ms=%lld err=%d reason=%s",
@@ -235,8 +231,8 @@ reg_flow_down(struct sip_reg *r, int err)
 	sip_ctxn_stop(&r->txn);
 	if (v != NULL && v->class[0] != '\0' && v->text[0] != '\0')
 		text = v->text;
-	if (was_ok && clock_mono_us() - r->ok_us >= STABLE_S * SIPC_S)
-		r->fails[REG_FAIL_NET] = 0;
+	if (was_ok)
+		reg_lasted(r, clock_mono_us() - r->ok_us);
 	if (was_ok || r->state == SIP_REG_WAITING) {
 		/* Perhaps only this server died: all targets again. */
 		reg_fail(r, err, text, 0);
@@ -302,8 +298,17 @@ on_later(void *arg)
 
 	if (r->unregistering)
 		reg_enter(r, SIP_REG_GONE);
-	else
+	else if (r->w.flow == NULL)
 		reg_begin(r);
+	else
+		refresh(r);
+}
+
+void
+reg_again(struct sip_reg *r)
+{
+	timer_stop(&r->timer);
+	loop_defer(r->s->conf.loop, &r->later, on_later, r);
 }
 
 /* Keeps what the server asked for: calls answer nobody else. */
@@ -348,9 +353,8 @@ reg_ok(struct sip_reg *r, unsigned int granted_s)
 	if (!r->trusted) {
 		r->trusted = true;
 		f->trusted++;
-		if (r->keepalive_us > 0)
-			sip_flow_keepalive(f, r->keepalive_us);
 	}
+	sip_flow_keepalive(f, r->ping_us, r->pong_owed);
 	if (timer_start(&r->timer, r->s->conf.loop, wait, on_timer, r) != 0)
 		log_err(LOGC_SIP, 0, "registration stands still: no memory");
 	if (r->state == SIP_REG_OK)

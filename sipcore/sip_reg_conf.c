@@ -169,11 +169,7 @@ reg_conf_copy(struct sip_reg *r, const struct sip_reg_conf *conf)
 	r->expires_s = conf->expires_s;
 	r->policy = conf->policy;
 	r->policy_arg = conf->policy_arg;
-	r->keepalive_us = conf->keepalive_s * SIPC_S;
-	/* RFC 5626 4.4.1: 95 to 120 s where nobody said otherwise. */
-	if (conf->keepalive_s == 0 && r->transport != SIPC_UDP)
-		r->keepalive_us = 95 * SIPC_S +
-		    (int64_t)(tls_random_id() % (uint64_t)(25 * SIPC_S));
+	r->keepalive_us = conf->no_keepalive ? -1 : conf->keepalive_s * SIPC_S;
 	if (conf->user == NULL || conf->user[0] == '\0' ||
 	    conf->domain == NULL || strlen(conf->user) > SIPC_USER_MAX)
 		return E_PARSE;

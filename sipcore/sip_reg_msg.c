@@ -12,6 +12,8 @@
 enum {
 	/* Shorter grants would be a request loop. */
 	GRANT_MIN_S = 10,
+	/* The same of keep-alives. */
+	PING_MIN_S = 5,
 	GRANT_MAX_S = 86400,
 	/* A NAT that gives a new port to each packet is not chased: so many
 	 * changes in an hour without one REGISTER that was seen as before. */
@@ -87,7 +89,7 @@ register_write(struct sip_reg *r, struct buf *b, const char *branch)
 	sip_host_port(&r->w.flow->local, via);
 	ignore_err(buf_printf(b,
 		       "REGISTER %s SIP/2.0\r\n"
-		       "Via: SIP/2.0/%s %s;branch=%s;rport\r\n"
+		       "Via: SIP/2.0/%s %s;branch=%s;rport;keep\r\n"
 		       "Max-Forwards: 70\r\n%s"
 		       "From: %s;tag=%s\r\nTo: %s\r\nCall-ID: %s\r\n"
 		       "CSeq: %u REGISTER\r\nUser-Agent: %s\r\n"
@@ -218,11 +220,63 @@ public_learn(struct sip_reg *r, const struct sip_msg *m, bool again)
 	return true;
 }
 
+/* A time between two, at random: not all devices at once. */
+static int64_t
+between_us(int64_t min_us, int64_t max_us)
+{
+	return min_us +
+	    (int64_t)(tls_random_id() % (uint64_t)(max_us - min_us + 1));
+}
+
+/* How often to ping, and whether the server is going to answer: it says so by
+ * Require: outbound, Flow-Timer (RFC 5626) or a value of our keep (RFC 6223).
+ */
+static void
+keepalive_learn(struct sip_reg *r, const struct sip_msg *m)
+{
+	int64_t timer_s = sip_msg_uint(m, SIPH_FLOW_TIMER, GRANT_MAX_S, 0);
+	bool udp = r->w.flow->t == SIPC_UDP;
+	struct slice keep = { NULL, 0 };
+	int64_t keep_s = 0;
+
+	if (sip_param(m->via_params, "keep", &keep) && keep.n > 0 &&
+	    str_int(keep, 0, GRANT_MAX_S, &keep_s) != 0)
+		keep.n = 0;
+	r->pong_owed = timer_s > 0 || keep.n > 0 ||
+	    sip_msg_has(m, SIPH_REQUIRE, "outbound");
+	if (timer_s == 0)
+		timer_s = keep_s;
+	if (timer_s > 0 && timer_s < PING_MIN_S)
+		timer_s = PING_MIN_S;
+	if (r->keepalive_us < 0) {
+		r->ping_us = 0;
+		return;
+	}
+	if (r->keepalive_us > 0) {
+		/* What was set counts, but a flow that the server gives up
+		 * before is of no use to anybody. */
+		r->ping_us = r->keepalive_us;
+		if (timer_s > 0 && timer_s * SIPC_S < r->ping_us)
+			r->ping_us = timer_s * SIPC_S / 10 * 9;
+		return;
+	}
+	/* The same as before, unless something else holds now. */
+	if (timer_s == r->timer_s && r->ping_us > 0)
+		return;
+	r->timer_s = timer_s;
+	if (timer_s > 0)
+		r->ping_us =
+		    between_us(timer_s * SIPC_S / 10 * 8, timer_s * SIPC_S);
+	else if (udp)
+		r->ping_us = between_us(24 * SIPC_S, 29 * SIPC_S);
+	else
+		r->ping_us = between_us(95 * SIPC_S, 120 * SIPC_S);
+}
+
 /* 2xx. */
 static void
 on_registered(struct sip_reg *r, const struct sip_msg *m)
 {
-	int64_t timer_s = sip_msg_uint(m, SIPH_FLOW_TIMER, GRANT_MAX_S, 0);
 	bool again;
 
 	if (r->unregistering) {
@@ -235,9 +289,7 @@ on_registered(struct sip_reg *r, const struct sip_msg *m)
 	r->old_contact[0] = '\0';
 	if (public_learn(r, m, again) && reg_send(r) == 0)
 		return;
-	/* RFC 5626 4.4.1: the server knows how long its NAT waits. */
-	if (timer_s >= GRANT_MIN_S && timer_s * SIPC_S < r->keepalive_us)
-		r->keepalive_us = timer_s * SIPC_S / 10 * 9;
+	keepalive_learn(r, m);
 	reg_ok(r, granted(r, m));
 }
 

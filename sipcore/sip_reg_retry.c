@@ -1,6 +1,21 @@
 /* SPDX-License-Identifier: ISC */
 /* How long a registration waits before it tries again. */
+#include "bellbird/clock.h"
 #include "reg_internal.h"
+
+/* Where a network failed: every 1.5 s +-20 % for a minute and a half, from
+ * there on RFC 5626 4.5 (base-time where all flows failed, max-time). */
+#define STEP_US    (1500 * SIPC_MS)
+#define SOON_US    (90 * SIPC_S)
+#define BASE_US    (30 * SIPC_S)
+#define MAX_US     (1800 * SIPC_S)
+/* What TLS refused needs somebody who changes a certificate. */
+#define TLS_US     (2 * SIPC_S)
+#define TLS_MAX_US (300 * SIPC_S)
+/* A registration that falls apart sooner was none: the steps go on; and one
+ * that did not even last a second does not begin the minute and a half anew. */
+#define STABLE_US  (10 * SIPC_S)
+#define LASTED_US  (1 * SIPC_S)
 
 /* A fraction of `us` between half and all of it, at random. */
 static int64_t
@@ -38,28 +53,74 @@ reg_keeps_reason(const struct sip_reg *r, int err)
 	    kind_of(err) == REG_FAIL_NET;
 }
 
+bool
+reg_is_net(int err)
+{
+	return kind_of(err) == REG_FAIL_NET;
+}
+
+void
+reg_lasted(struct sip_reg *r, int64_t us)
+{
+	if (us >= STABLE_US)
+		r->fails[REG_FAIL_NET] = 0;
+	else if (us >= LASTED_US)
+		r->lost_us = clock_mono_us();
+}
+
+/* RFC 5626 4.5: from half to all of a time that doubles. */
+static int64_t
+rfc_5626_us(int64_t base_us, unsigned int failures)
+{
+	int64_t us = base_us;
+
+	while (failures-- > 0 && us < MAX_US)
+		us *= 2;
+	return jitter(us < MAX_US ? us : MAX_US);
+}
+
+/* A network that failed: at once, then soon, so that a server that restarts
+ * finds us within two seconds; after a minute and a half it was no restart. */
+static int64_t
+net_us(struct sip_reg *r, unsigned int n)
+{
+	static const int ms[] = { 0, 200, 500, 1000 };
+	enum { NUM = sizeof(ms) / sizeof(ms[0]) };
+	int64_t now = clock_mono_us();
+
+	if (n == 0) {
+		r->lost_us = now;
+		r->slow_fails = 0;
+	}
+	if (n < NUM)
+		return ms[n] * SIPC_MS;
+	if (now - r->lost_us < SOON_US) {
+		r->slow_fails = 0;
+		return STEP_US / 5 * 4 +
+		    (int64_t)(tls_random_id() % (uint64_t)(STEP_US / 5 * 2));
+	}
+	return rfc_5626_us(BASE_US, r->slow_fails++);
+}
+
 int64_t
 reg_backoff_us(struct sip_reg *r)
 {
-	/* The first retry of a network is at once, then soon: a server that
-	 * restarts must find us within two seconds. */
-	static const int net_ms[] = { 0, 200, 500, 1000, 1000, 1000, 1500, 1500,
-		2000, 4000, 8000, 16000, 30000 };
-	enum { NET = sizeof(net_ms) / sizeof(net_ms[0]) };
 	enum reg_failure kind = kind_of(r->err);
-	int64_t us, cap;
+	int64_t us = TLS_US;
 	unsigned int n = r->fails[kind]++;
 
-	if (kind == REG_FAIL_NET) {
-		us = net_ms[n < NET ? n : NET - 1] * SIPC_MS;
-		return us > 2 * SIPC_S ? jitter(us) : us;
+	switch (kind) {
+	case REG_FAIL_NET:
+		return net_us(r, n);
+	case REG_FAIL_REFUSED:
+		return rfc_5626_us(BASE_US, n);
+	case REG_FAIL_TLS:
+	default:
+		while (n-- > 0 && us < TLS_MAX_US)
+			us *= 2;
+		if (us > TLS_MAX_US)
+			us = TLS_MAX_US;
+		/* The step itself and a bit. */
+		return us + jitter(us) / 5;
 	}
-	us = kind == REG_FAIL_TLS ? 2 * SIPC_S : 30 * SIPC_S;
-	cap = kind == REG_FAIL_TLS ? 300 * SIPC_S : 1800 * SIPC_S;
-	while (n-- > 0 && us < cap)
-		us *= 2;
-	if (us > cap)
-		us = cap;
-	/* TLS: the step itself and a bit; refusals: RFC 5626 4.5. */
-	return kind == REG_FAIL_TLS ? us + jitter(us) / 5 : jitter(us);
 }

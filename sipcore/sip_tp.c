@@ -15,6 +15,10 @@
  * last response is on its way. */
 #define LINGER_US  (5 * SIPC_S)
 
+/* Bytes the peer's system does not acknowledge for so long: six
+ * retransmissions or so; Linux itself would go on for a quarter of an hour. */
+enum { LOST_MS = 20000 };
+
 static void flow_read(struct sip_flow *f);
 static void on_flow_timer(void *arg);
 
@@ -413,6 +417,7 @@ sip_flow_connect(struct sip_stack *s, const struct sip_flow_conf *conf,
 		.host = conf->host,
 		.dns_us = conf->dns_us,
 		.dscp = s->conf.dscp,
+		.lost_ms = LOST_MS,
 		.cb = on_conn,
 		.arg = f,
 	};

@@ -44,6 +44,11 @@ on_datagram(
 	int err;
 
 	(void)u;
+	if (sip_stun_is(p, n)) {
+		if ((src.flow = sip_flow_find_udp(s, k, from)) != NULL)
+			sip_flow_stun(src.flow, p, n);
+		return;
+	}
 	if (in.n == 0)
 		return;
 	if ((src.flow = sip_flow_find_udp(s, k, from)) != NULL) {

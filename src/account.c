@@ -158,6 +158,7 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 	if (ka[0] != '\0')
 		c->keepalive_s =
 		    (unsigned int)prov_get_int(s, "sip.interop.ka.interval");
+	c->no_keepalive = ka[0] != '\0' && c->keepalive_s == 0;
 	/* RFC 5626 where it is asked for; unset means: on for TLS. */
 	if (outbound[0] != '\0'
 		? strcmp(outbound, "1") == 0

@@ -162,11 +162,12 @@ void trust_check(struct app *a);
 /* trust_reload reads trust and identities again and looks at all of it. */
 void trust_reload(struct app *a);
 
-/* ---- watch.c: files of certificates ---- */
+/* ---- watch.c: files of certificates, the network ---- */
 
 struct watch;
-/* watch_start watches certs/, certs/trusted/, the identity folder and the
- * built-in bundle; a change is read 0.3 s after the last write. */
+/* watch_start watches the network, and certs/, certs/trusted/, the identity
+ * folder and the built-in bundle; a change is read 0.3 s after the last write.
+ */
 void watch_start(struct app *a);
 void watch_free(struct watch *w);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Certificates and anchors count as soon as their files are whole: the folders
+/* What changes around us.  Links and addresses: connections may be dead.
+ * Certificates and anchors count as soon as their files are whole: the folders
  * are watched (inotify), and what changed is read once they are quiet. */
 #include <errno.h>
 #include <limits.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "bellbird/file.h"
+#include "bellbird/link.h"
 #include "internal.h"
 
 enum {
@@ -21,7 +23,8 @@ enum {
 
 struct watch {
 	struct app *app;
-	int fd; /* of inotify */
+	struct link_watch *link; /* owned; NULL: none */
+	int fd;                  /* of inotify */
 	struct io io;
 	struct timer quiet;
 	int64_t first_us; /* of the changes that wait; 0: none */
@@ -151,15 +154,31 @@ on_events(int fd, int what, void *arg)
 		    "HUP does the same");
 }
 
+/* link_cb: perhaps connections are dead, or what waits can go on. */
+static void
+on_link(void *arg)
+{
+	struct watch *w = arg;
+
+	sip_stack_net_changed(w->app->sip);
+}
+
 void
 watch_start(struct app *a)
 {
 	struct watch *w = calloc(1, sizeof(*w));
+	int err;
 
 	if (w == NULL)
 		return;
 	w->app = a;
 	a->watch = w;
+	err = link_watch_new(&w->link, a->loop, on_link, w);
+	if (err != 0)
+		log_info(LOGC_APP, 0,
+		    "changes of the network are not watched (%s): a lost "
+		    "connection is seen by its time-outs",
+		    err_str(err));
 	if ((w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) < 0 ||
 	    io_start(&w->io, a->loop, w->fd, IO_READ, on_events, w) != 0) {
 		log_warn(LOGC_APP, 0,
@@ -176,6 +195,7 @@ watch_free(struct watch *w)
 {
 	if (w == NULL)
 		return;
+	link_watch_free(w->link);
 	timer_stop(&w->quiet);
 	io_stop(&w->io);
 	if (w->fd >= 0)

@@ -441,6 +441,16 @@ set_dscp(int fd, int family, int dscp)
 	    "marking is best effort");
 }
 
+/* How long the peer may leave our bytes unacknowledged. */
+static void
+set_lost(int fd, unsigned int ms)
+{
+	if (ms > 0)
+		ignore_err(setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms,
+			       sizeof(ms)),
+		    "the system has a limit of its own");
+}
+
 /* One write per flight: never wait for more to send. */
 void
 tls_conn_nodelay(int fd)
@@ -464,6 +474,7 @@ socket_open(const struct tls_conn_conf *conf, int *out, int *later)
 		return errno;
 	tls_conn_nodelay(fd);
 	set_dscp(fd, family, conf->dscp);
+	set_lost(fd, conf->lost_ms);
 	if (conf->local != NULL && addr_is_set(conf->local) &&
 	    bind(fd, &conf->local->u.sa, addr_len(conf->local)) != 0) {
 		err = errno;

@@ -19,14 +19,18 @@ struct sip_reg_conf {
 	 * NULL: none */
 	const char *backups[SIPC_SERVERS_MAX - 1];
 	enum sip_transport transport;
-	bool sips;                /* sips: URIs (RFC 5630) */
-	bool allow_md5;           /* refuse MD5 challenges if false */
-	bool indialog_md5;        /* answer them in a dialog, too (RFC 8760) */
-	const char *realm;        /* answer this one only; NULL or "": any */
-	unsigned int expires_s;   /* asked for; 60..86400 */
-	unsigned int keepalive_s; /* CRLF; 0: 95..120 at random on streams */
-	const char *instance;     /* "urn:uuid:..", +sip.instance; NULL: none */
-	sip_policy_cb *policy;    /* TLS only */
+	bool sips;              /* sips: URIs (RFC 5630) */
+	bool allow_md5;         /* refuse MD5 challenges if false */
+	bool indialog_md5;      /* answer them in a dialog, too (RFC 8760) */
+	const char *realm;      /* answer this one only; NULL or "": any */
+	unsigned int expires_s; /* asked for; 60..604800 */
+	/* Time between keep-alives; 0: what the server says (Flow-Timer, keep),
+	 * else at random 95..120 s on streams, 24..29 s on UDP (RFC 5626 4.4)
+	 */
+	unsigned int keepalive_s;
+	bool no_keepalive;
+	const char *instance;  /* "urn:uuid:..", +sip.instance; NULL: none */
+	sip_policy_cb *policy; /* TLS only */
 	void *policy_arg;
 };
 
@@ -65,11 +69,12 @@ struct sip_reg_status {
 typedef void(sip_reg_cb)(const struct sip_reg_status *st, void *arg);
 
 /*
- * sip_reg_start registers and keeps registered: refresh before expiry, retry
- * with back-off (0.2, 0.5, 1 s, then rising to 30 s for networks, 5 min for
- * TLS, RFC 5626 4.5 with a ceiling of 30 min for refusals), new attempt at
- * once when the flow is lost.  Everything in `conf` is copied.  `*slot` holds
- * the operation until sip_reg_stop().
+ * sip_reg_start registers and keeps registered: refresh before expiry; a lost
+ * flow is replaced at once, then after 0.2, 0.5 and 1 s, then every 1.5 s until
+ * 90 s after the loss, from there as RFC 5626 4.5 says (30 s, doubled up to
+ * 30 min); refusals as there from the start; TLS 2 s, doubled up to 5 min;
+ * Retry-After overrides.  Everything in `conf` is copied.  `*slot` holds the
+ * operation until sip_reg_stop().
  */
 MUST_CHECK int sip_reg_start(struct sip_reg **slot, struct sip_stack *s,
     const struct sip_reg_conf *conf, sip_reg_cb *cb, void *arg);

@@ -99,6 +99,10 @@ bool sip_stack_had_tls(const struct sip_stack *s, const char *domain);
 void sip_stack_each_tls_domain(
     const struct sip_stack *s, sip_domain_cb *cb, void *arg);
 void sip_stack_allow_clear(struct sip_stack *s, bool allow);
+/* sip_stack_net_changed: links, addresses or routes have changed (base/link.h).
+ * Flows whose address is gone end, so that they are replaced at once; the
+ * others are pinged; registrations that wait for the network try now. */
+void sip_stack_net_changed(struct sip_stack *s);
 
 struct sip_stack_stats {
 	uint64_t rx_msgs, tx_msgs, rx_bad, refused; /* refused: by sip.allow */

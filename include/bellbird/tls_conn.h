@@ -135,6 +135,8 @@ struct tls_conn_conf {
 	int64_t dns_us;   /* how long resolving took; -1 unknown */
 	const char *alpn; /* "sip" or NULL */
 	int dscp;
+	unsigned int lost_ms; /* TCP_USER_TIMEOUT: unacknowledged bytes end it
+			       * then; 0: the system's minutes */
 	tls_conn_cb *cb;
 	void *arg;
 };

@@ -34,6 +34,7 @@ register_asked(struct fix *f, struct sip_reg **reg, enum sip_reg_state *state,
 		.password = "secret",
 		.transport = SIPC_UDP,
 		.allow_md5 = true,
+		.no_keepalive = true,
 		.expires_s = 3600 };
 	uint16_t port = f->a.ports[SIPC_UDP];
 
@@ -496,7 +497,7 @@ seen_at(struct fix *f, uint16_t port, unsigned int nat)
 
 	heard(&f->p, f->p.n - 1, "REGISTER ");
 	fields = strstr(req, "\r\n");
-	rport = strstr(req, ";rport\r\n");
+	rport = strstr(req, ";rport;keep\r\n");
 	while ((time = strstr(req, long_time)) != NULL)
 		memcpy(time, one, sizeof(one) - 1);
 	buf_init(&b, SIPC_MSG_MAX);
