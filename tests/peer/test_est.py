@@ -313,9 +313,8 @@ def an_unconfirmed_clock_waits(t):
     t.ok(second["subject"] == first["subject"], "the clock is good: renewed")
 
 
-@bb.test(60)
-def the_device_helps_where_the_old_one_is_refused(t):
-    """It has ended while the device was off."""
+def ended_while_off(t, trusted):
+    """An endpoint that starts with an owner's certificate that has ended."""
     ca = Ca(t, life=4)
     e = world(t, ca, **{"clock.trusted": "0"})
     first = enrolled(e)
@@ -323,13 +322,32 @@ def the_device_helps_where_the_old_one_is_refused(t):
     end = time.time() + 5
     bb.wait_until(lambda: time.time() > end, 10, "it has ended")
     ca.life = 86400
-    e.start()
-    if state(e)["state"] == "current" and len(ca.seen) == 1:
-        # Not certain here that it has ended: the server says so.
-        failed(t, e.verb("cert", "enroll", "--now"), 7,
-               "mtls.rejected_expired", "the old one")
-        r = e.verb("cert", "enroll", "--now")
-        t.ok(r.code == 0, "again: with the device's", r)
+    e.settings["clock.trusted"] = trusted
+    return ca, e.start(), first
+
+
+@bb.test(60)
+def the_device_helps_where_the_old_one_has_ended(t):
+    """The clock is good: it is seen here."""
+    ca, e, first = ended_while_off(t, "1")
+    enrolled(e, other_than=first["sha256"])
+    t.ok([x[:2] for x in ca.seen] == [("simpleenroll", bb.MAC)] * 2,
+         "asked for with the device's certificate at once", ca.seen)
+
+
+@bb.test(60)
+def the_device_helps_where_the_old_one_is_refused(t):
+    """Nothing confirms the clock: the server says that it has ended."""
+    ca, e, first = ended_while_off(t, "0")
+    s = e.status()
+    t.ok(s["clock"]["trusted"] is False, "the clock of this machine is not "
+         "kept by NTP (else this test sees nothing)", s["clock"])
+    t.ok(s["enroll"]["state"] == "current" and len(ca.seen) == 1,
+         "not certain here that it has ended", (s["enroll"], ca.seen))
+    failed(t, e.verb("cert", "enroll", "--now"), 7,
+           "mtls.rejected_expired", "the old one")
+    r = e.verb("cert", "enroll", "--now")
+    t.ok(r.code == 0, "again: with the device's", r)
     enrolled(e, other_than=first["sha256"])
     t.ok(ca.seen[-1][:2] == ("simpleenroll", bb.MAC),
          "asked for with the device's certificate", ca.seen)
