@@ -77,6 +77,13 @@ X509 *tls_x509_of(const CRYPTO_BUFFER *b);
 /* tls_x509_is_self_signed: names alone do not tell, another key of the same
  * name may have signed it (RFC 5280 3.2, self-issued). */
 bool tls_x509_is_self_signed(X509 *x);
+/* How good the hash of a certificate's signature is. */
+enum tls_sig {
+	TLS_SIG_GOOD,
+	TLS_SIG_SHA1,
+	TLS_SIG_BROKEN /* MD5 and older, or unknown */
+};
+enum tls_sig tls_x509_sig(X509 *x);
 
 /* ---- tls_trust.c, tls_index.c ---- */
 

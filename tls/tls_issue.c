@@ -7,7 +7,6 @@
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/mem.h>
-#include <openssl/nid.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
@@ -123,14 +122,10 @@ use_judge(X509 *c)
 	    (X509_get_extended_key_usage(c) & (XKU_SSL_CLIENT | XKU_ANYEKU)) ==
 		0)
 		return "is not for TLS clients (extended key usage)";
-	switch (X509_get_signature_nid(c)) {
-	case NID_md5WithRSAEncryption:
-	case NID_sha1WithRSAEncryption:
-	case NID_ecdsa_with_SHA1:
-		return "is signed with MD5 or SHA-1";
-	default:
-		return NULL;
-	}
+	/* As that of a peer is judged. */
+	if (tls_x509_sig(c) != TLS_SIG_GOOD)
+		return "is signed with a hash that is broken (MD5, SHA-1)";
+	return NULL;
 }
 
 /* Does it hold at some time that may be now? */

@@ -7,7 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include <openssl/bytestring.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/nid.h>
@@ -356,55 +355,6 @@ check_keys(struct judge *j)
 	return err;
 }
 
-/* The digest of an RSA-PSS signature (RFC 4055 3.1: SHA-1 if absent). */
-static int
-pss_digest(X509 *x)
-{
-	const X509_ALGOR *alg;
-	const ASN1_STRING *s;
-	const void *value;
-	CBS in, seq, tag, id, oid;
-	int type;
-
-	X509_get0_signature(NULL, &alg, x);
-	X509_ALGOR_get0(NULL, &type, &value, alg);
-	if (type != V_ASN1_SEQUENCE)
-		return NID_sha1;
-	s = value;
-	CBS_init(&in, ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
-	if (!CBS_get_asn1(&in, &seq, CBS_ASN1_SEQUENCE) ||
-	    !CBS_get_asn1(&seq, &tag,
-		CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) ||
-	    !CBS_get_asn1(&tag, &id, CBS_ASN1_SEQUENCE) ||
-	    !CBS_get_asn1(&id, &oid, CBS_ASN1_OBJECT))
-		return NID_sha1;
-	return OBJ_cbs2nid(&oid);
-}
-
-/* How good the hash of a signature is. */
-enum sig { SIG_GOOD, SIG_SHA1, SIG_BROKEN /* MD5 and older, or unknown */ };
-
-static enum sig
-sig_of(X509 *x)
-{
-	int sig = X509_get_signature_nid(x), md = NID_undef;
-
-	if (sig == NID_rsassaPss)
-		md = pss_digest(x);
-	else if (!OBJ_find_sigid_algs(sig, &md, NULL))
-		return SIG_BROKEN;
-	switch (md) {
-	case NID_sha256:
-	case NID_sha384:
-	case NID_sha512:
-		return SIG_GOOD;
-	case NID_sha1:
-		return SIG_SHA1;
-	default:
-		return sig == NID_ED25519 ? SIG_GOOD : SIG_BROKEN;
-	}
-}
-
 /* Signatures below the anchor; nobody relies on the anchor's own. */
 static int
 check_sigs(struct judge *j)
@@ -420,11 +370,11 @@ check_sigs(struct judge *j)
 		X509 *x = sk_X509_value(j->chain, i);
 		const char *alg = OBJ_nid2ln(X509_get_signature_nid(x));
 
-		enum sig sig = sig_of(x);
+		enum tls_sig sig = tls_x509_sig(x);
 
 		j->fault = x;
-		if (sig != SIG_GOOD)
-			err = weak(j, allowed && sig == SIG_SHA1,
+		if (sig != TLS_SIG_GOOD)
+			err = weak(j, allowed && sig == TLS_SIG_SHA1,
 			    "cert.weak_sig",
 			    "sent the certificate '%s', signed with a broken "
 			    "hash: %s",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <openssl/bio.h>
+#include <openssl/bytestring.h>
 #include <openssl/ec.h>
 #include <openssl/ec_key.h>
 #include <openssl/evp.h>
@@ -253,4 +254,50 @@ tls_x509_is_self_signed(X509 *x)
 	EVP_PKEY_free(k);
 	tls_err_drop();
 	return yes;
+}
+
+/* The digest of an RSA-PSS signature (RFC 4055 3.1: SHA-1 if absent). */
+static int
+pss_digest(X509 *x)
+{
+	const X509_ALGOR *alg;
+	const ASN1_STRING *s;
+	const void *value;
+	CBS in, seq, tag, id, oid;
+	int type;
+
+	X509_get0_signature(NULL, &alg, x);
+	X509_ALGOR_get0(NULL, &type, &value, alg);
+	if (type != V_ASN1_SEQUENCE)
+		return NID_sha1;
+	s = value;
+	CBS_init(&in, ASN1_STRING_get0_data(s), (size_t)ASN1_STRING_length(s));
+	if (!CBS_get_asn1(&in, &seq, CBS_ASN1_SEQUENCE) ||
+	    !CBS_get_asn1(&seq, &tag,
+		CBS_ASN1_CONTEXT_SPECIFIC | CBS_ASN1_CONSTRUCTED | 0) ||
+	    !CBS_get_asn1(&tag, &id, CBS_ASN1_SEQUENCE) ||
+	    !CBS_get_asn1(&id, &oid, CBS_ASN1_OBJECT))
+		return NID_sha1;
+	return OBJ_cbs2nid(&oid);
+}
+
+enum tls_sig
+tls_x509_sig(X509 *x)
+{
+	int sig = X509_get_signature_nid(x), md = NID_undef;
+
+	if (sig == NID_rsassaPss)
+		md = pss_digest(x);
+	else if (!OBJ_find_sigid_algs(sig, &md, NULL))
+		return TLS_SIG_BROKEN;
+	switch (md) {
+	case NID_sha256:
+	case NID_sha384:
+	case NID_sha512:
+		return TLS_SIG_GOOD;
+	case NID_sha1:
+		return TLS_SIG_SHA1;
+	default:
+		return sig == NID_ED25519 ? TLS_SIG_GOOD : TLS_SIG_BROKEN;
+	}
 }

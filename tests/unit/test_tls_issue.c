@@ -60,7 +60,7 @@ struct fault {
 	int64_t from, to; /* from now */
 	bool other_key;   /* it is for another key */
 	bool bad_sign;    /* by another CA key than the one that comes along */
-	bool sha1;
+	bool sha1, sha224;
 };
 
 static void
@@ -95,8 +95,10 @@ cert_make(const char *cn, X509_NAME *issuer, EVP_PKEY *key, EVP_PKEY *signer,
 		ext(c, NID_key_usage, f->usage);
 	if (f->eku != NULL)
 		ext(c, NID_ext_key_usage, f->eku);
-	assert_true(
-	    X509_sign(c, signer, f->sha1 ? EVP_sha1() : EVP_sha256()) > 0);
+	assert_true(X509_sign(c, signer,
+			f->sha1         ? EVP_sha1()
+			    : f->sha224 ? EVP_sha224()
+					: EVP_sha256()) > 0);
 	return c;
 }
 
@@ -353,6 +355,8 @@ bad_answers_are_refused_with_the_reason(void **state)
 		    "of a CA" },
 		{ { .from = -60, .to = HOUR, .sha1 = true }, E_TLS_CERT,
 		    "SHA-1" },
+		{ { .from = -60, .to = HOUR, .sha224 = true }, E_TLS_CERT,
+		    "signed with a hash that is broken" },
 		{ { .from = -60, .to = HOUR, .bad_sign = true }, E_TLS_CERT,
 		    "was not signed by" },
 	};
