@@ -423,6 +423,7 @@ app_clear(struct app *a)
 	loop_free(a->loop);
 	jv_free(a->restart_keys);
 	jv_free(a->expiry_told);
+	jv_free(a->anchors);
 	jv_free(a->trust_told);
 	free(a->drop_told);
 	if (a->reset && (err = reset_wipe(&a->paths)) != 0)
@@ -460,6 +461,7 @@ begin(struct app *a)
 		log_warn(LOGC_APP, 0, "insecure by setting: %s",
 		    jv_as_str(jv_at(arr, i)));
 	jv_free(arr);
+	expiry_load(a);
 	trust_check(a);
 	wallclock_start(a);
 	watch_start(a);

@@ -267,6 +267,10 @@ on_kept(int err, void *arg)
 
 	if (k->path[0] != '\0')
 		file_log_unsynced(k->path, k->unsynced);
+	/* The old one stays with the connections that have shown it.  While
+	 * `keep` is set, nothing is asked for. */
+	if (err == 0 && what == KEEP_CERT)
+		trust_reload(a);
 	e->keep = NULL;
 	keep_free(k);
 	if (err != 0 && what == KEEP_CERT) {
@@ -286,8 +290,6 @@ on_kept(int err, void *arg)
 			rest(e);
 		return;
 	}
-	/* The old one stays with the connections that have shown it. */
-	trust_reload(a);
 	pending_clear(&e->p);
 	e->again_us = 0;
 	e->failures = 0;

@@ -37,25 +37,32 @@ days_left(int64_t not_after_s, int64_t now_s)
 
 /* Adds one certificate; `where`: slot, file or peer. */
 static void
-add(struct list *l, const char *kind, const char *where,
-    const struct tls_cert_brief *b)
+add(struct list *l, const char *kind, const char *where, const char *subject,
+    const char *sha256, int64_t not_after_s)
 {
 	struct jv *o;
 	char iso[32];
 
 	if (jv_len(l->arr) == LIST_MAX || (o = jv_obj()) == NULL)
 		return;
-	clock_iso(iso, sizeof(iso), b->not_after_s * 1000000);
+	clock_iso(iso, sizeof(iso), not_after_s * 1000000);
 	jv_set_str(o, "kind", kind);
 	jv_set_str(o, "where", where);
-	jv_set_str(o, "subject", b->subject);
+	jv_set_str(o, "subject", subject);
 	jv_set_str(o, "not_after", iso);
-	jv_set_int(o, "days", days_left(b->not_after_s, l->now_s));
-	jv_set_str(o, "sha256", b->sha256);
+	jv_set_int(o, "days", days_left(not_after_s, l->now_s));
+	jv_set_str(o, "sha256", sha256);
 	jv_add(l->arr, o);
 }
 
-/* file_list_cb: the anchors of one uploaded file. */
+static void
+add_brief(struct list *l, const char *kind, const char *where,
+    const struct tls_cert_brief *b)
+{
+	add(l, kind, where, b->subject, b->sha256, b->not_after_s);
+}
+
+/* file_list_cb: the anchors of one uploaded file, for expiry_load(). */
 static void
 on_anchor_file(const char *path, const char *name, void *arg)
 {
@@ -63,14 +70,38 @@ on_anchor_file(const char *path, const char *name, void *arg)
 	    calloc(FILE_CERTS_MAX, sizeof(struct tls_cert_brief));
 	char sans[TLS_SANS_MAX][128], why[WHY_SIZE];
 	size_t num = 0, num_sans = 0;
+	struct jv *o;
 	bool has_key;
 
 	if (b != NULL && tls_trust_is_name(name) &&
 	    tls_cert_read(path, b, FILE_CERTS_MAX, &num, sans, TLS_SANS_MAX,
-		&num_sans, &has_key, why, sizeof(why)) == 0)
-		for (size_t i = 0; i < num; i++)
-			add(arg, "anchor", name, &b[i]);
+		&num_sans, &has_key, why, sizeof(why)) != 0)
+		num = 0;
+	for (size_t i = 0; i < num && jv_len(arg) < LIST_MAX; i++) {
+		o = jv_obj();
+		jv_set_str(o, "where", name);
+		jv_set_str(o, "subject", b[i].subject);
+		jv_set_str(o, "sha256", b[i].sha256);
+		jv_set_int(o, "end_s", b[i].not_after_s);
+		jv_add(arg, o);
+	}
 	free(b);
+}
+
+void
+expiry_load(struct app *a)
+{
+	struct jv *arr = jv_arr();
+	char path[PATH_MAX];
+
+	if (path_join(path, sizeof(path), a->paths.state, "certs/trusted") == 0)
+		ignore_err(file_list(path, on_anchor_file, arr),
+		    "what can be read is listed");
+	if (path_join(path, sizeof(path), a->paths.state,
+		"certs/siptrusted.pem") == 0)
+		on_anchor_file(path, "siptrusted.pem", arr);
+	jv_free(a->anchors);
+	a->anchors = arr;
 }
 
 /* tls_verdict_cb: the newest leaf of each peer; newest come first. */
@@ -88,7 +119,7 @@ on_peer(const struct tls_verdict *v, void *arg)
 		    strcmp(jv_get_str(o, "where"), v->host) == 0)
 			return;
 	}
-	add(l, "peer", v->host, &v->sent[0]);
+	add_brief(l, "peer", v->host, &v->sent[0]);
 }
 
 struct jv *
@@ -98,18 +129,18 @@ expiry_list(const struct app *a)
 		TLS_ID_SIP_OWNER, TLS_ID_SERVER };
 	struct list l = { a, jv_arr(), clock_wall_s() };
 	struct tls_cert_brief b;
-	char dir[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
 		if (tls_env_has_identity(a->tls, ids[i]) &&
 		    tls_env_identity_brief(a->tls, ids[i], &b) == 0)
-			add(&l, "own", tls_identity_name(ids[i]), &b);
-	if (path_join(dir, sizeof(dir), a->paths.state, "certs/trusted") == 0)
-		ignore_err(file_list(dir, on_anchor_file, &l),
-		    "what can be read is listed");
-	if (path_join(
-		dir, sizeof(dir), a->paths.state, "certs/siptrusted.pem") == 0)
-		on_anchor_file(dir, "siptrusted.pem", &l);
+			add_brief(&l, "own", tls_identity_name(ids[i]), &b);
+	for (size_t i = 0; i < jv_len(a->anchors); i++) {
+		const struct jv *o = jv_at(a->anchors, i);
+
+		add(&l, "anchor", jv_get_str(o, "where"),
+		    jv_get_str(o, "subject"), jv_get_str(o, "sha256"),
+		    jv_get_int(o, "end_s", 0));
+	}
 	tls_env_each_verdict(a->tls, on_peer, &l);
 	return l.arr;
 }

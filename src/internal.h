@@ -97,6 +97,7 @@ struct app {
 	bool conf_refused; /* bellbird.conf: the last good copy is in force */
 	struct jv *trust_told;  /* sentences of trust_check() */
 	int64_t ca_snapshot_s;  /* day of the built-in CAs; 0: no snapshot */
+	struct jv *anchors;     /* uploaded ones, of expiry_load() */
 	struct jv *expiry_told; /* SHA-256 -> the step that was told */
 	bool log_given;         /* -D lies over log.level */
 };
@@ -149,6 +150,9 @@ struct jv *snapshot_last(const struct app *a, const char *peer);
  * of all we know; expiry_warnings adds a sentence for each below 30 days. */
 struct jv *expiry_list(const struct app *a);
 void expiry_warnings(const struct app *a, struct jv *out);
+/* expiry_load reads the uploaded anchors for these; it comes after a change of
+ * trust, expiry_list and the rest touch no file. */
+void expiry_load(struct app *a);
 /* expiry_check tells log and events of each step that was reached since. */
 void expiry_check(struct app *a);
 
@@ -159,7 +163,8 @@ void expiry_check(struct app *a);
 void trust_warnings(const struct app *a, struct jv *out);
 /* trust_check logs what has become true of these. */
 void trust_check(struct app *a);
-/* trust_reload reads trust and identities again and looks at all of it. */
+/* trust_reload reads trust and identities again and looks at all that depends
+ * on them: ends, warnings, enrolment. */
 void trust_reload(struct app *a);
 
 /* ---- watch.c: files of certificates, the network ---- */

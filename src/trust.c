@@ -120,6 +120,8 @@ void
 trust_reload(struct app *a)
 {
 	tls_env_reload(a->tls);
+	expiry_load(a);
 	expiry_check(a);
 	trust_check(a);
+	enroll_check(a); /* the owner's certificate may have come or gone */
 }

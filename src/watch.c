@@ -121,7 +121,6 @@ on_quiet(void *arg)
 	w->first_us = 0;
 	add_all(w); /* folders may have come or gone; then, what is in them */
 	trust_reload(w->app);
-	enroll_check(w->app);
 }
 
 /* io_cb. */

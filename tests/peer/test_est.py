@@ -5,6 +5,8 @@ import base64
 import hashlib
 import os
 import re
+import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -351,6 +353,42 @@ def the_device_helps_where_the_old_one_is_refused(t):
     enrolled(e, other_than=first["sha256"])
     t.ok(ca.seen[-1][:2] == ("simpleenroll", bb.MAC),
          "asked for with the device's certificate", ca.seen)
+
+
+def anchors(e):
+    return sorted(c["where"] for c in e.verb("cert", "expiry")
+                  .json["certificates"] if c["kind"] == "anchor")
+
+
+@bb.test(60)
+def reload_and_hup_look_at_all_that_changed(t):
+    """A mount over certs/ is not seen by the watch: only a reload tells."""
+    ca = Ca(t)
+    e = world(t, ca)
+    first = enrolled(e)
+    certs = os.path.join(e.state, "certs")
+    other = os.path.join(t.dir, "certs")
+    shutil.copytree(certs, other)
+    os.unlink(os.path.join(other, "sipclient.pem"))
+    shutil.copy(t.pki.other_ca.crt, os.path.join(other, "trusted", "b.pem"))
+    had = anchors(e)
+    subprocess.run(["mount", "--bind", other, certs], check=True)
+    try:
+        e.status()
+        t.ok(anchors(e) == had and "b.pem" not in had,
+             "status and cert expiry read no file", anchors(e))
+        e.verb("reload")
+        second = enrolled(e, other_than=first["sha256"])
+        t.ok(anchors(e) == sorted(had + ["b.pem"]),
+             "reload: the anchors are those of now", anchors(e))
+        t.ok(len(ca.seen) == 2, "and the certificate that is gone is asked "
+             "for", ca.seen)
+        os.unlink(os.path.join(certs, "sipclient.pem"))
+        os.kill(e.proc.popen.pid, signal.SIGHUP)
+        enrolled(e, other_than=second["sha256"])
+        t.ok(len(ca.seen) == 3, "HUP does the same", ca.seen)
+    finally:
+        subprocess.run(["umount", "-l", certs], check=True)
 
 
 @bb.test(60)
