@@ -151,6 +151,7 @@ struct prov_store {
 	struct loop *loop;     /* borrowed, may be NULL */
 	struct worker *worker; /* borrowed, may be NULL */
 	char *factory_file, *state_dir;
+	bool look_only;
 	char mac[16];
 	struct layer layers[PROV_LAYERS];
 	struct names names;

@@ -317,7 +317,7 @@ load_factory(struct prov_store *s, struct layer *out, bool *good,
 		return 0;
 	err = read_local(s, PROV_FACTORY, s->factory_file, out, problems);
 	if (err == 0 && good == NULL)
-		return factory_keep(s);
+		return s->look_only ? 0 : factory_keep(s);
 	if (err == 0)
 		*good = true;
 	if (err == 0 || err == ENOMEM)
@@ -448,9 +448,8 @@ store_load(struct prov_store *s, struct prov_problems *problems)
 	char dir[512];
 	int err;
 
-	if (store_path(s, "prov", dir, sizeof(dir)) == 0)
-		ignore_err(file_mkdirs(dir, 0700),
-		    "a tool may only look; a write will tell");
+	if (!s->look_only && store_path(s, "prov", dir, sizeof(dir)) == 0)
+		ignore_err(file_mkdirs(dir, 0700), "a write will tell");
 	if ((err = load_factory(s, &s->layers[PROV_FACTORY], NULL, problems)) !=
 		0 ||
 	    (err = load_set(s, problems)) != 0 ||
@@ -475,6 +474,7 @@ prov_store_open(struct prov_store **out, const struct prov_store_conf *conf,
 		return ENOMEM;
 	s->loop = conf->loop;
 	s->worker = conf->worker;
+	s->look_only = conf->look_only;
 	STAILQ_INIT(&s->ops);
 	mac_take(s, conf->mac);
 	if ((err = strdup_to(&s->factory_file, conf->factory_file)) == 0 &&

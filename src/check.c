@@ -73,6 +73,7 @@ app_open_store(struct prov_store **out, struct paths *p, const struct app *a,
 		.loop = a != NULL ? a->loop : NULL,
 		.worker = a != NULL ? a->worker : NULL,
 		.factory_file = p->conf,
+		.look_only = a == NULL || a->worker == NULL,
 	};
 	const struct jv *sets = jv_get(args, "set");
 	struct prov_store *s = NULL;

@@ -34,6 +34,8 @@ struct prov_store_conf {
 	const char *factory_file; /* bellbird.conf; absence is no error */
 	const char *state_dir;    /* settings.conf, prov/; NULL: nothing kept */
 	const char *mac;          /* for $MAC$; may be NULL and set later */
+	bool look_only;           /* opening writes nothing: tools, whose
+				     user may be another than the endpoint's */
 };
 
 /*

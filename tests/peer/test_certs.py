@@ -347,6 +347,9 @@ def what_is_imported_is_judged_first(b):
             r = cert(b, "export-ca", "--slot", "factory", *where)
             b.ok(r.json.get("complete") is True,
                  "with its chain up to the root", r)
+    cert(b, "show", *where)
+    b.ok(os.listdir(e.state) == ["certs"], "the settings were only looked "
+         "at: nothing in the state folder is root's", os.listdir(e.state))
     before = state_of(e)
     for more in ([], ["--force"]):
         r = cert(b, "import", d, "--slot", "factory", *more, *where)
