@@ -276,3 +276,44 @@ def certificates_hold_before_openssl(t):
              .lower() in [x.replace(":", "").lower() for x in sums],
              "show prints the sum that openssl prints", (want, s))
         t.ok("PRIVATE KEY" not in s.out, "show prints no key")
+
+
+@bb.test(30)
+def the_init_script_starts_again_what_was_reset(t):
+    """contrib/init/bellbird.sysv: exit 75 means once more; stop means stop."""
+    bb.need("start-stop-daemon")
+    e = t.endpoint()
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..",
+                          "..", "contrib", "init", "bellbird.sysv")
+    where = os.path.join(t.dir, "run")
+    e.socket = os.path.join(where, "ctl.sock")
+    env = dict(os.environ, DAEMON=bb.binary(), RUNUSER="root", RUNDIR=where,
+               STATEDIR=os.path.join(t.dir, "lib"),
+               CONFDIR=os.path.join(t.dir, "etc"))
+
+    def init(word):
+        return subprocess.run(["sh", script, word], env=env, timeout=15,
+                              stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL).returncode
+
+    def pid_other_than(old):
+        return bb.wait_until(
+            lambda: e.status().get("pid") not in (None, old)
+            and e.status().get("pid"), 10, "another endpoint than %s" % old)
+    os.makedirs(env["CONFDIR"])
+    bb.write(os.path.join(env["CONFDIR"], "bellbird.conf"), "# none\n")
+    t.ok(init("start") == 0, "start")
+    try:
+        first = pid_other_than(None)
+        t.ok(init("reload") == 0 and init("status") == 0, "reload, status")
+        x = e.verb("reset")
+        second = pid_other_than(first)
+        t.ok(x.code == 0, "reset: it is there again, pid %d then %d"
+             % (first, second), x)
+        t.ok(init("reload") == 0 and pid_other_than(None) == second,
+             "the signal of reload does not end it")
+    finally:
+        t.ok(init("stop") == 0, "stop")
+    t.ok(e.status() == {} and not os.path.exists("/proc/%d" % second)
+         and init("status") == 3, "it stays away")
