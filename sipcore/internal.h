@@ -604,7 +604,7 @@ void sip_auth_clear(struct sip_auth *a);
 struct sip_auth_rule {
 	bool allow_md5, any_realm;
 	size_t num_realms;
-	const char *realms[4]; /* borrowed */
+	const char *realms[6]; /* borrowed */
 	char why[96];          /* a plain sentence, escaped */
 };
 /* sip_auth_take reads the challenges of a 401 or 407; E_SIP_AUTH if none can
@@ -669,13 +669,17 @@ MUST_CHECK int sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
 /* ---- sip_reg.c: what calls need to know of an account ---- */
 
 struct sip_flow *sip_reg_flow(const struct sip_reg *r); /* NULL: none */
+/* sip_reg_has_flow: is `f` one of its flows (RFC 5626: there may be two)? */
+bool sip_reg_has_flow(const struct sip_reg *r, const struct sip_flow *f);
 bool sip_reg_is_ok(const struct sip_reg *r);
 struct sip_reg *sip_reg_find(
     const struct sip_stack *s, const struct sip_flow *f, const char *user);
 bool sip_reg_knows_user(
     const struct sip_stack *s, const struct sip_flow *f, const char *user);
 /* Contact URI in <>, Route lines, From value, AOR parts. */
-const char *sip_reg_contact(const struct sip_reg *r);
+const char *sip_reg_contact(const struct sip_reg *r, const struct sip_flow *f);
+/* sip_reg_has_gruu: the Contact is a GRUU, the same on every flow. */
+bool sip_reg_has_gruu(const struct sip_reg *r);
 const char *sip_reg_routes(const struct sip_reg *r);
 const char *sip_reg_from(const struct sip_reg *r);
 const char *sip_reg_domain(const struct sip_reg *r);
@@ -835,6 +839,9 @@ uint64_t sip_merge_hash(const struct sip_stack *s, struct slice call_id,
     struct slice from_tag, uint32_t cseq);
 bool sip_call_is_peer(struct sip_call *c, const struct sip_src *src);
 void sip_call_reg_gone(struct sip_stack *s, const struct sip_reg *r);
+/* sip_call_reg_moved: the account has another flow; its calls whose flow is
+ * gone tell their peers the new Contact (a target refresh, RFC 3261 12.2). */
+void sip_call_reg_moved(struct sip_stack *s, const struct sip_reg *r);
 
 /* sip_session.c (RFC 4028): header lines for a 2xx of ours; what a 2xx of the
  * peer says; header lines for a request that offers again. */

@@ -12,7 +12,7 @@ noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h includ
 	%D%/sip_mask.c %D%/sip_pcap.c %D%/sip_trace.c \
 	%D%/sip_write.c
 %C%_libsip_a_SOURCES += %D%/sip_part.c
-%C%_libsip_a_SOURCES += %D%/sip_reg_net.c %D%/sip_stun.c
+%C%_libsip_a_SOURCES += %D%/sip_reg_call.c %D%/sip_reg_net.c %D%/sip_stun.c
 SIP_LIBS = sipcore/libsip.a -losipparser2 $(TLS_LIBS)
 
 if HAVE_CMOCKA
@@ -25,7 +25,7 @@ SIP_TESTS += tests/unit/test_sip_torture
 noinst_HEADERS += tests/unit/test_sip_torture.h
 EXTRA_DIST += tests/data/torture.txt
 SIP_TESTS += tests/unit/test_sip_trace
-SIP_TESTS += tests/unit/test_sip_flow
+SIP_TESTS += tests/unit/test_sip_flow tests/unit/test_sip_outbound
 check_PROGRAMS += $(SIP_TESTS)
 TESTS += $(SIP_TESTS)
 noinst_HEADERS += tests/unit/test_sip.h tests/unit/test_sip_call.h tests/unit/test_sip_tls.h
@@ -40,6 +40,8 @@ tests_unit_test_sip_dlg_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_dlg_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_failover_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_failover_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+tests_unit_test_sip_outbound_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_outbound_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_flow_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_flow_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_frame_CPPFLAGS = $(SIP_TEST_CPPFLAGS)

@@ -19,6 +19,13 @@ struct sip_reg {
 	struct sip_stack *s;
 	sip_reg_cb *cb;
 	void *arg;
+	/* RFC 5626 with two flows: the second belongs to the first, which its
+	 * owner and calls know; each registers with its own reg-id. */
+	struct sip_reg *twin;  /* owned slot of the first */
+	struct sip_reg *first; /* borrowed, of the second; else NULL */
+	unsigned int reg_id;
+	struct deferred moved; /* calls have to go to another flow */
+	enum sip_reg_state told_state;
 	/* of the configuration, owned */
 	char *user, *domain, *auth_user, *password, *from, *instance;
 	char *host;  /* of the domain, without a port */
@@ -33,7 +40,7 @@ struct sip_reg {
 	} servers[SIPC_SERVERS_MAX];
 	size_t num_servers, server;   /* the one in use */
 	enum sip_transport transport; /* asked for; may be SIPC_AUTO */
-	bool sips, allow_md5, indialog_md5;
+	bool sips, allow_md5, indialog_md5, gruu;
 	unsigned int expires_s;
 	int64_t keepalive_us; /* as set; 0: as RFC 5626 says, -1: none */
 	sip_policy_cb *policy;
@@ -70,8 +77,19 @@ struct sip_reg {
 	uint32_t cseq;
 	char contact[256];     /* URI as last sent */
 	char old_contact[256]; /* to be withdrawn, "" if none */
-	struct addr public;    /* how the server sees us (UDP) */
-	unsigned int moves;    /* changes of it since moved_us */
+	char bound[256];       /* the binding the server has, "" if none */
+	char pub_gruu[SIPC_URI_MAX + 1], temp_gruu[SIPC_URI_MAX + 1];
+	bool server_outbound; /* it answered Require: outbound */
+	bool no_outbound;     /* 439: without it until the next round */
+	/* Where a 3xx sent us in this round; "" if it did not. */
+	struct {
+		char host[SIPC_HOST_MAX + 1], uri[SIPC_HOST_MAX + 16];
+		uint16_t port;
+		enum sip_transport t;
+		unsigned int n;
+	} elsewhere;
+	struct addr public; /* how the server sees us (UDP) */
+	unsigned int moves; /* changes of it since moved_us */
 	int64_t moved_us;
 	char *routes;    /* owned: outbound proxy and Service-Route lines */
 	int64_t ping_us; /* of the flow of now */
@@ -91,6 +109,14 @@ MUST_CHECK int reg_conf_copy(
  * reg_accepted notes that the target in use took us. */
 void reg_begin(struct sip_reg *r);
 void reg_accepted(struct sip_reg *r);
+/* reg_elsewhere goes to the URI of a 3xx; E_SIP_INSECURE if that is less than
+ * the account asks for, E_PARSE, E_LIMIT after a few. */
+MUST_CHECK int reg_elsewhere(struct sip_reg *r, struct slice uri);
+/* reg_outbound: does it register with a reg-id? */
+bool reg_outbound(const struct sip_reg *r);
+/* reg_calls_moved tells the calls of the account, from the loop, that their
+ * flow may be another one now. */
+void reg_calls_moved(struct sip_reg *r);
 /* reg_server: the one in use. */
 const struct reg_server *reg_server(const struct sip_reg *r);
 /* reg_transport: of the flow or of the last attempt, else what is asked for */

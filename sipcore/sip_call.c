@@ -283,7 +283,7 @@ sip_call_is_peer(struct sip_call *c, const struct sip_src *src)
 	if (c->dlg.secure && (f == NULL || f->t != SIPC_TLS))
 		return false;
 	if (c->pinned)
-		return f != NULL && c->reg != NULL && f == sip_reg_flow(c->reg);
+		return c->reg != NULL && sip_reg_has_flow(c->reg, f);
 	/* From elsewhere only who might call us anyway, on no less. */
 	return (c->w.flow == NULL || f == NULL || f->t == c->w.flow->t) &&
 	    sip_may_call(c->s, src);
@@ -314,6 +314,27 @@ sip_call_reg_gone(struct sip_stack *s, const struct sip_reg *r)
 	LIST_FOREACH (c, &s->calls, link) {
 		if (c->reg == r)
 			c->reg = NULL;
+	}
+}
+
+void
+sip_call_reg_moved(struct sip_stack *s, const struct sip_reg *r)
+{
+	struct sip_call *c;
+	int err;
+
+	LIST_FOREACH (c, &s->calls, link) {
+		if (c->reg != r || c->state != SIP_C_UP)
+			continue;
+		if (c->w.flow != NULL && c->w.flow->up &&
+		    c->w.flow->fail_err == 0)
+			continue; /* of two flows the other one */
+		if (sip_reg_has_gruu(r))
+			continue; /* the peer finds us as before */
+		if ((err = sip_call_refresh(c)) != 0)
+			log_info(LOGC_SIP, 0,
+			    "call not told of its new flow id=%s: %s",
+			    c->id_esc, err_str(err));
 	}
 }
 
@@ -399,7 +420,7 @@ static int
 challenge_take(
     struct sip_call *c, const struct sip_msg *rsp, struct sip_auth_rule *rule)
 {
-	const struct sip_flow *f = c->reg != NULL ? sip_reg_flow(c->reg) : NULL;
+	const struct sip_flow *f = sip_flow_get(c->s, rsp->flow);
 	bool in_dialog = c->setup == NULL || !sip_msg_is(rsp, "INVITE");
 	const char *why = NULL;
 
@@ -409,7 +430,7 @@ challenge_take(
 		why = "The peer wants a password; the call has no account";
 	else if (in_dialog && rsp->code == 401)
 		why = "The peer of a call wants a password";
-	else if (f == NULL || f->id != rsp->flow)
+	else if (!sip_reg_has_flow(c->reg, f))
 		why = "Not the account's server wants a password";
 	if (why != NULL) {
 		(void)snprintf(rule->why, sizeof(rule->why), "%s", why);

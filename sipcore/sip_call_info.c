@@ -17,7 +17,7 @@ sip_call_contact(struct sip_call *c, const struct sip_flow *f, const char *user)
 
 	buf_init(&b, SIPC_HEAD_MAX / 4);
 	if (c->reg != NULL) {
-		ignore_err(buf_printf(&b, "<%s>", sip_reg_contact(c->reg)),
+		ignore_err(buf_printf(&b, "<%s>", sip_reg_contact(c->reg, f)),
 		    "sticks in the buf");
 	} else if (user == NULL && c->dlg.contact != NULL) {
 		return 0; /* a direct call keeps the one it has */

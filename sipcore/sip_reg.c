@@ -33,6 +33,7 @@ reg_free(struct sip_reg *r)
 	sip_ctxn_stop(&r->txn);
 	timer_stop(&r->timer);
 	loop_undefer(&r->later);
+	loop_undefer(&r->moved);
 	sip_auth_clear(&r->auth);
 	free(r->known[0].realm);
 	free(r->known[1].realm);
@@ -79,6 +80,7 @@ sip_reg_stop(struct sip_reg **slot)
 	if (r == NULL)
 		return;
 	*slot = NULL;
+	sip_reg_stop(&r->twin);
 	LIST_REMOVE(r, link);
 	sip_call_reg_gone(r->s, r);
 	sip_ctxn_stop(&r->txn);
@@ -93,8 +95,9 @@ sip_reg_end_all(struct sip_stack *s)
 		sip_reg_stop(LIST_FIRST(&s->regs)->slot);
 }
 
-void
-sip_reg_get_status(const struct sip_reg *r, struct sip_reg_status *out)
+/* Fills `*out` with what is known of one flow. */
+static void
+status_of(const struct sip_reg *r, struct sip_reg_status *out)
 {
 	const struct sip_flow *f = r->w.flow;
 
@@ -130,20 +133,78 @@ sip_reg_get_status(const struct sip_reg *r, struct sip_reg_status *out)
 	    "names that fit");
 }
 
+/* The one of two flows that says how the account is: the one that works. */
+static const struct sip_reg *
+speaker(const struct sip_reg *r)
+{
+	const struct sip_reg *t = r->twin;
+
+	if (t == NULL || r->state == SIP_REG_OK)
+		return r;
+	return t->state == SIP_REG_OK ||
+		(r->state == SIP_REG_GONE && t->state != SIP_REG_GONE)
+	    ? t
+	    : r;
+}
+
 void
-reg_enter(struct sip_reg *r, enum sip_reg_state st)
+sip_reg_get_status(const struct sip_reg *r, struct sip_reg_status *out)
+{
+	status_of(speaker(r), out);
+	out->num_flows = (r->state == SIP_REG_OK) +
+	    (r->twin != NULL && r->twin->state == SIP_REG_OK);
+}
+
+/* Tells the owner what has become of the account. */
+static void
+reg_tell(struct sip_reg *r)
 {
 	struct sip_reg_status status;
 
+	sip_reg_get_status(r, &status);
+	if (r->twin != NULL && r->told_state == status.state &&
+	    status.state != SIP_REG_WAITING &&
+	    status.state != SIP_REG_RESOLVING)
+		return; /* the other flow's business */
+	r->told_state = status.state;
+	r->cb(&status, r->arg);
+}
+
+void
+reg_enter(struct sip_reg *r, enum sip_reg_state st)
+{
 	if (r->told && r->state == st && st != SIP_REG_WAITING)
 		return;
 	r->told = true;
-	log_debug(LOGC_SIP, 0, "registration %s -> %s",
-	    sip_reg_state_name(r->state), sip_reg_state_name(st));
+	log_debug(LOGC_SIP, 0, "registration %s -> %s reg-id=%u",
+	    sip_reg_state_name(r->state), sip_reg_state_name(st), r->reg_id);
 	r->state = st;
 	r->since_us = clock_mono_us();
-	sip_reg_get_status(r, &status);
-	r->cb(&status, r->arg);
+	reg_tell(r->first != NULL ? r->first : r);
+}
+
+bool
+reg_outbound(const struct sip_reg *r)
+{
+	return r->instance != NULL && !r->no_outbound;
+}
+
+/* From the loop. */
+static void
+on_moved(void *arg)
+{
+	struct sip_reg *r = arg;
+
+	sip_call_reg_moved(r->s, r);
+}
+
+void
+reg_calls_moved(struct sip_reg *r)
+{
+	if (r->first != NULL)
+		r = r->first;
+	if (sip_reg_flow(r) != NULL)
+		loop_defer(r->s->conf.loop, &r->moved, on_moved, r);
 }
 
 void
@@ -233,6 +294,7 @@ reg_flow_down(struct sip_reg *r, int err)
 		text = v->text;
 	if (was_ok)
 		reg_lasted(r, clock_mono_us() - r->ok_us);
+	reg_calls_moved(r); /* to the other flow, if there is one */
 	if (was_ok || r->state == SIP_REG_WAITING) {
 		/* Perhaps only this server died: all targets again. */
 		reg_fail(r, err, text, 0);
@@ -353,6 +415,7 @@ reg_ok(struct sip_reg *r, unsigned int granted_s)
 	if (!r->trusted) {
 		r->trusted = true;
 		f->trusted++;
+		reg_calls_moved(r);
 	}
 	sip_flow_keepalive(f, r->ping_us, r->pong_owed);
 	if (timer_start(&r->timer, r->s->conf.loop, wait, on_timer, r) != 0)
@@ -370,8 +433,9 @@ reg_gone(struct sip_reg *r)
 	reg_enter(r, SIP_REG_GONE);
 }
 
-void
-sip_reg_unregister(struct sip_reg *r)
+/* Says good-bye over one flow. */
+static void
+unregister(struct sip_reg *r)
 {
 	if (r->unregistering)
 		return;
@@ -388,10 +452,45 @@ sip_reg_unregister(struct sip_reg *r)
 	loop_defer(r->s->conf.loop, &r->later, on_later, r);
 }
 
+void
+sip_reg_unregister(struct sip_reg *r)
+{
+	unregister(r);
+	if (r->twin != NULL)
+		unregister(r->twin);
+}
+
+/* Makes a registration over one flow. */
+static int
+reg_new(struct sip_reg **slot, struct sip_stack *s,
+    const struct sip_reg_conf *conf, struct sip_reg *first)
+{
+	struct sip_reg *r;
+	int err;
+
+	if ((r = calloc(1, sizeof(*r))) == NULL)
+		return ENOMEM;
+	r->s = s;
+	r->first = first;
+	r->reg_id = first != NULL ? 2 : 1;
+	if ((err = reg_conf_copy(r, conf)) != 0) {
+		reg_free(r);
+		return err;
+	}
+	r->state = r->told_state = SIP_REG_RESOLVING;
+	r->since_us = clock_mono_us();
+	r->slot = slot;
+	*slot = r;
+	LIST_INSERT_HEAD(&s->regs, r, link);
+	loop_defer(s->conf.loop, &r->later, on_later, r);
+	return 0;
+}
+
 int
 sip_reg_start(struct sip_reg **slot, struct sip_stack *s,
     const struct sip_reg_conf *conf, sip_reg_cb *cb, void *arg)
 {
+	struct sip_reg_conf second = *conf;
 	struct sip_reg *r;
 	int err;
 
@@ -402,20 +501,18 @@ sip_reg_start(struct sip_reg **slot, struct sip_stack *s,
 	if (conf->sips && conf->transport != SIPC_TLS &&
 	    conf->transport != SIPC_AUTO)
 		return E_SIP_INSECURE;
-	if ((r = calloc(1, sizeof(*r))) == NULL)
-		return ENOMEM;
-	r->s = s;
-	r->cb = cb;
-	r->arg = arg;
-	if ((err = reg_conf_copy(r, conf)) != 0) {
-		reg_free(r);
+	if ((err = reg_new(&r, s, conf, NULL)) != 0)
 		return err;
-	}
-	r->state = SIP_REG_RESOLVING;
-	r->since_us = clock_mono_us();
 	r->slot = slot;
 	*slot = r;
-	LIST_INSERT_HEAD(&s->regs, r, link);
-	loop_defer(s->conf.loop, &r->later, on_later, r);
-	return 0;
+	r->cb = cb;
+	r->arg = arg;
+	/* RFC 5626 4.2.1: a second flow needs what tells the two apart. */
+	if (conf->obproxy2 == NULL || conf->obproxy2[0] == '\0' ||
+	    conf->instance == NULL)
+		return 0;
+	second.obproxy = conf->obproxy2;
+	if ((err = reg_new(&r->twin, s, &second, r)) != 0)
+		sip_reg_stop(slot);
+	return err;
 }

@@ -166,6 +166,7 @@ reg_conf_copy(struct sip_reg *r, const struct sip_reg_conf *conf)
 	r->sips = conf->sips;
 	r->allow_md5 = conf->allow_md5;
 	r->indialog_md5 = conf->indialog_md5;
+	r->gruu = conf->gruu;
 	r->expires_s = conf->expires_s;
 	r->policy = conf->policy;
 	r->policy_arg = conf->policy_arg;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The messages of a registration: REGISTER out, its answers in; and what calls
- * need to know of an account. */
+/* The messages of a registration: REGISTER out, its answers in. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +46,7 @@ contact_make(struct sip_reg *r, char *out, size_t size)
 		ignore_err(buf_printf(&b, ";transport=%s",
 			       sip_transport_name(r->w.flow->t)),
 		    "sticks in the buf");
-	if (r->instance != NULL)
+	if (reg_outbound(r))
 		ignore_err(buf_puts(&b, ";ob"), "sticks in the buf");
 	if ((err = b.err) == 0)
 		err = str_copy(out, size, buf_str(&b));
@@ -66,8 +65,11 @@ contacts_put(struct sip_reg *r, struct buf *b, unsigned int expires_s)
 	ignore_err(
 	    buf_printf(b, "Contact: <%s>", r->contact), "sticks in the buf");
 	if (r->instance != NULL)
-		ignore_err(buf_printf(b, ";+sip.instance=\"<%s>\";reg-id=1",
-			       r->instance),
+		ignore_err(
+		    buf_printf(b, ";+sip.instance=\"<%s>\"", r->instance),
+		    "sticks in the buf");
+	if (reg_outbound(r))
+		ignore_err(buf_printf(b, ";reg-id=%u", r->reg_id),
 		    "sticks in the buf");
 	ignore_err(
 	    buf_printf(b, ";expires=%u\r\n", expires_s), "sticks in the buf");
@@ -81,11 +83,11 @@ register_write(struct sip_reg *r, struct buf *b, const char *branch)
 {
 	struct sip_cred cred = { r->auth_user, r->password };
 	unsigned int expires_s = r->unregistering ? 0 : r->expires_s;
-	char via[ADDR_STR_MAX], uri[SIPC_HOST_MAX + 16];
+	char via[ADDR_STR_MAX], uri[SIPC_HOST_MAX + 32];
 	int err;
 
-	(void)snprintf(
-	    uri, sizeof(uri), "%s:%s", r->sips ? "sips" : "sip", r->domain);
+	(void)snprintf(uri, sizeof(uri), "%s:%s", r->sips ? "sips" : "sip",
+	    r->elsewhere.host[0] != '\0' ? r->elsewhere.uri : r->domain);
 	sip_host_port(&r->w.flow->local, via);
 	ignore_err(buf_printf(b,
 		       "REGISTER %s SIP/2.0\r\n"
@@ -93,12 +95,13 @@ register_write(struct sip_reg *r, struct buf *b, const char *branch)
 		       "Max-Forwards: 70\r\n%s"
 		       "From: %s;tag=%s\r\nTo: %s\r\nCall-ID: %s\r\n"
 		       "CSeq: %u REGISTER\r\nUser-Agent: %s\r\n"
-		       "Supported: path, outbound\r\n"
+		       "Supported: path%s%s\r\n"
 		       "Allow: " SIPC_ALLOW "\r\n",
 		       uri, sip_via_proto(r->w.flow->t), via, branch,
 		       reg_server(r)->route != NULL ? reg_server(r)->route : "",
 		       r->from, r->tag, r->from, r->call_id, ++r->cseq,
-		       r->s->user_agent),
+		       r->s->user_agent, reg_outbound(r) ? ", outbound" : "",
+		       r->gruu && r->instance != NULL ? ", gruu" : ""),
 	    "sticks in the buf");
 	contacts_put(r, b, expires_s);
 	ignore_err(
@@ -126,6 +129,13 @@ reg_send(struct sip_reg *r)
 	r->answered = false;
 	if ((err = contact_make(r, r->contact, sizeof(r->contact))) != 0)
 		return err;
+	/* A binding that no reg-id replaces would last until it expires, and
+	 * calls go to a connection that is gone. */
+	if (r->bound[0] != '\0' && !r->server_outbound &&
+	    r->old_contact[0] == '\0' && strcmp(r->bound, r->contact) != 0)
+		ignore_err(
+		    str_copy(r->old_contact, sizeof(r->old_contact), r->bound),
+		    "same size");
 	sip_ctxn_stop(&r->txn);
 	sip_branch(branch);
 	buf_init(&b, SIPC_MSG_MAX);
@@ -139,12 +149,30 @@ reg_send(struct sip_reg *r)
 
 /* ---- answers ---- */
 
-/* How long the server keeps our binding (RFC 3261 10.2.4). */
-static unsigned int
-granted(const struct sip_reg *r, const struct sip_msg *m)
+/* Is this Contact of an answer the binding of our flow? */
+static bool
+is_ours(const struct sip_reg *r, const struct sip_name_addr *na)
 {
-	int64_t v = sip_msg_uint(m, SIPH_EXPIRES, UINT32_MAX, r->expires_s);
-	struct slice list, one, p;
+	struct slice id;
+	int64_t n;
+
+	if (slice_case_is(na->uri, r->contact))
+		return true;
+	/* Some servers write the URI anew. */
+	return r->instance != NULL &&
+	    sip_param(na->params, "+sip.instance", &id) &&
+	    id.n == strlen(r->instance) + 2 &&
+	    slice_case_is((struct slice){ id.p + 1, id.n - 2 }, r->instance) &&
+	    (!sip_param(na->params, "reg-id", &id) ||
+		(str_int(id, 0, UINT16_MAX, &n) == 0 && n == r->reg_id));
+}
+
+/* The parameters of our binding in an answer. */
+static bool
+binding_find(
+    const struct sip_reg *r, const struct sip_msg *m, struct slice *params)
+{
+	struct slice list, one;
 	struct sip_name_addr na;
 	const char *field;
 
@@ -152,16 +180,57 @@ granted(const struct sip_reg *r, const struct sip_msg *m)
 	     i++) {
 		list = slice_of(field);
 		while (sip_list_next(&list, &one)) {
-			if (sip_name_addr(&na, one) != 0 ||
-			    !slice_case_is(na.uri, r->contact) ||
-			    !sip_param(na.params, "expires", &p) ||
-			    str_int(p, 0, UINT32_MAX, &v) != 0)
-				continue;
+			if (sip_name_addr(&na, one) == 0 && is_ours(r, &na)) {
+				*params = na.params;
+				return true;
+			}
 		}
 	}
+	return false;
+}
+
+/* How long the server keeps our binding (RFC 3261 10.2.4). */
+static unsigned int
+granted(const struct sip_reg *r, const struct sip_msg *m)
+{
+	int64_t v = sip_msg_uint(m, SIPH_EXPIRES, UINT32_MAX, r->expires_s);
+	struct slice params, p;
+
+	if (binding_find(r, m, &params) && sip_param(params, "expires", &p))
+		ignore_err(str_int(p, 0, UINT32_MAX, &v), "as asked for then");
 	if (v < GRANT_MIN_S)
 		v = GRANT_MIN_S;
 	return (unsigned int)(v < GRANT_MAX_S ? v : GRANT_MAX_S);
+}
+
+/* A GRUU (RFC 5627) of the answer, "" if there is none that we may use. */
+static void
+gruu_take(const struct sip_reg *r, struct slice params, const char *name,
+    char *out, size_t size)
+{
+	struct sip_uri u;
+	struct slice v;
+
+	out[0] = '\0';
+	if (!r->gruu || !sip_param(params, name, &v) ||
+	    sip_uri_parse(&u, v) != 0 || (r->sips && !u.sips))
+		return;
+	if (str_copy(out, size, u.text) != 0)
+		out[0] = '\0';
+}
+
+/* What the answer says of our binding, and of the server. */
+static void
+binding_take(struct sip_reg *r, const struct sip_msg *m)
+{
+	struct slice params = { NULL, 0 };
+
+	(void)binding_find(r, m, &params);
+	gruu_take(r, params, "pub-gruu", r->pub_gruu, sizeof(r->pub_gruu));
+	gruu_take(r, params, "temp-gruu", r->temp_gruu, sizeof(r->temp_gruu));
+	r->server_outbound = sip_msg_has(m, SIPH_REQUIRE, "outbound");
+	ignore_err(
+	    str_copy(r->bound, sizeof(r->bound), r->contact), "same size");
 }
 
 /* Route lines for calls: outbound proxy, then Service-Route (RFC 3608). */
@@ -284,6 +353,7 @@ on_registered(struct sip_reg *r, const struct sip_msg *m)
 		return;
 	}
 	routes_take(r, m);
+	binding_take(r, m);
 	sip_auth_next(&r->auth, m);
 	again = r->old_contact[0] != '\0';
 	r->old_contact[0] = '\0';
@@ -322,6 +392,37 @@ on_too_brief(struct sip_reg *r, const struct sip_msg *m)
 	}
 	if (err != 0)
 		reg_fail(r, err, NULL, 0);
+}
+
+/* 439: a proxy on the way does not know RFC 5626 (11.6): without it then. */
+static void
+on_no_outbound(struct sip_reg *r)
+{
+	int err;
+
+	log_info(LOGC_SIP, 0, "registration goes on without outbound");
+	r->no_outbound = true;
+	if ((err = reg_send(r)) != 0)
+		reg_fail(r, err, NULL, 0);
+}
+
+/* 3xx: the registrar is elsewhere (RFC 3261 8.1.3.4). */
+static void
+on_redirected(struct sip_reg *r, const struct sip_msg *m)
+{
+	int err = E_SIP_REFUSED;
+	struct slice uri;
+
+	if (sip_msg_contact(m, &uri) == 0)
+		err = reg_elsewhere(r, uri);
+	if (err == E_SIP_INSECURE)
+		reg_fail(r, E_SIP_REFUSED,
+		    "The server sends us to one without TLS", 0);
+	else if (err != 0)
+		reg_fail(r, E_SIP_REFUSED,
+		    "The server sends us elsewhere, but not to a place we can "
+		    "go to",
+		    0);
 }
 
 /* All other refusals. */
@@ -371,112 +472,10 @@ on_response(struct sip_msg **rsp, int err, void *arg)
 		on_challenge(r, m);
 	else if (m->code == 423 && !r->unregistering)
 		on_too_brief(r, m);
+	else if (m->code < 400 && !r->unregistering)
+		on_redirected(r, m);
+	else if (m->code == 439 && reg_outbound(r))
+		on_no_outbound(r);
 	else
 		on_refused(r, m);
-}
-
-/* ---- for calls ---- */
-
-struct sip_flow *
-sip_reg_flow(const struct sip_reg *r)
-{
-	return r->trusted && r->w.flow != NULL && r->w.flow->up ? r->w.flow
-								: NULL;
-}
-
-bool
-sip_reg_is_ok(const struct sip_reg *r)
-{
-	return r->state == SIP_REG_OK && sip_reg_flow(r) != NULL;
-}
-
-struct sip_reg *
-sip_reg_find(
-    const struct sip_stack *s, const struct sip_flow *f, const char *user)
-{
-	struct sip_reg *r, *any = NULL;
-
-	LIST_FOREACH (r, &s->regs, link) {
-		if (r->w.flow != f)
-			continue;
-		if (strcmp(r->user, user) == 0)
-			return r;
-		any = r;
-	}
-	return any;
-}
-
-bool
-sip_reg_knows_user(
-    const struct sip_stack *s, const struct sip_flow *f, const char *user)
-{
-	const struct sip_reg *r = sip_reg_find(s, f, user);
-
-	return r != NULL &&
-	    (strcmp(r->user, user) == 0 || strcmp(r->auth_user, user) == 0);
-}
-
-const char *
-sip_reg_contact(const struct sip_reg *r)
-{
-	return r->contact;
-}
-
-const char *
-sip_reg_routes(const struct sip_reg *r)
-{
-	return r->routes;
-}
-
-const char *
-sip_reg_from(const struct sip_reg *r)
-{
-	return r->from;
-}
-
-const char *
-sip_reg_domain(const struct sip_reg *r)
-{
-	return r->domain;
-}
-
-bool
-sip_reg_sips(const struct sip_reg *r)
-{
-	return r->sips;
-}
-
-void
-sip_reg_auth_rule(
-    const struct sip_reg *r, bool in_dialog, struct sip_auth_rule *out)
-{
-	size_t n = 0;
-
-	memset(out, 0, sizeof(*out));
-	out->allow_md5 = r->allow_md5 && (!in_dialog || r->indialog_md5);
-	for (int i = 0; i < 2; i++) {
-		if (r->known[i].realm == NULL)
-			continue;
-		out->realms[n++] = r->known[i].realm;
-		/* Who can do better is not asked for less.  The two of the
-		 * SHA-2 family are equals. */
-		out->allow_md5 &= r->known[i].alg == TLS_MD5;
-	}
-	if (r->realm != NULL) {
-		n = 0;
-		out->realms[n++] = r->realm;
-	} else if (!in_dialog) {
-		/* A proxy may ask in the name of the domain for calls,
-		 * whatever the registrar calls itself. */
-		out->realms[n++] = r->domain;
-		out->realms[n++] = r->host;
-	}
-	out->num_realms = n;
-}
-
-void
-sip_reg_cred(const struct sip_reg *r, struct sip_cred *out)
-{
-	out->user = r->auth_user;
-	out->password = r->password;
 }

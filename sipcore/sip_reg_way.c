@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /* The way of a registration to its server: which of them, which of its
  * addresses, and on to the next where one fails (RFC 3263 4.3). */
+#include <stdio.h>
 #include <string.h>
 
 #include "bellbird/clock.h"
 #include "bellbird/log.h"
 #include "reg_internal.h"
+
+/* A registrar that sends us on is followed so often. */
+enum { ELSEWHERE_MAX = 3 };
 
 static void server_next(struct sip_reg *r, int err);
 
@@ -207,5 +211,49 @@ reg_begin(struct sip_reg *r)
 	r->due_us = 0;
 	r->min_us = 0;
 	r->tried = r->left_out = r->second = r->tries = 0;
+	r->no_outbound = false;
+	memset(&r->elsewhere, 0, sizeof(r->elsewhere));
 	server_next(r, 0);
+}
+
+int
+reg_elsewhere(struct sip_reg *r, struct slice uri)
+{
+	struct sip_route_conf rc = {
+		.sips = r->sips, .cb = on_route, .arg = r
+	};
+	struct sip_uri u;
+	char port[8] = "";
+	bool secure = reg_transport(r) == SIPC_TLS || r->sips;
+	bool v6;
+	int err;
+
+	if (sip_uri_parse(&u, uri) != 0 || u.transport == -2)
+		return E_PARSE;
+	rc.t = u.sips          ? SIPC_TLS
+	    : u.transport >= 0 ? (enum sip_transport)u.transport
+			       : reg_transport(r);
+	if (secure && rc.t != SIPC_TLS)
+		return E_SIP_INSECURE;
+	if (r->elsewhere.n++ >= ELSEWHERE_MAX)
+		return E_LIMIT;
+	ignore_err(
+	    str_copy(r->elsewhere.host, sizeof(r->elsewhere.host), u.host),
+	    "same size");
+	v6 = strchr(u.host, ':') != NULL;
+	if (u.port != 0)
+		(void)snprintf(port, sizeof(port), ":%u", u.port);
+	(void)snprintf(r->elsewhere.uri, sizeof(r->elsewhere.uri), "%s%s%s%s",
+	    v6 ? "[" : "", u.host, v6 ? "]" : "", port);
+	log_info(LOGC_SIP, 0, "registrar sends us to %s over %s",
+	    esc(r->elsewhere.uri), sip_transport_name(rc.t));
+	sip_ctxn_stop(&r->txn);
+	reg_flow_drop(r);
+	sip_auth_clear(&r->auth);
+	r->num_targets = r->next = 0;
+	rc.host = r->elsewhere.host;
+	rc.port = u.port;
+	if ((err = sip_route_start(&r->route, r->s, &rc)) == 0)
+		reg_enter(r, SIP_REG_RESOLVING);
+	return err;
 }

@@ -149,6 +149,9 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 	if (c->obproxy != NULL && c->obproxy[0] == '\0')
 		c->obproxy = NULL;
 	servers_of(s, c);
+	c->gruu = prov_get_bool(s, "sip.gruu");
+	if (c->obproxy != NULL)
+		c->obproxy2 = prov_get(s, "sip.obproxy2");
 	c->transport = settings_transport(ac->app);
 	c->sips = prov_get_bool(s, "sip.sips");
 	c->allow_md5 = prov_get_bool(s, "sip.auth.md5");
@@ -278,6 +281,7 @@ account_json(const struct account *ac)
 	set_addr(o, "local", &st.local);
 	set_addr(o, "remote", &st.remote);
 	jv_set_str(o, "contact", st.contact);
+	jv_set_int(o, "flows", st.num_flows);
 	jv_set_int(o, "expires_s", st.expires_s);
 	jv_set_str(o, "digest", st.digest_alg);
 	jv_set(o, "tls",

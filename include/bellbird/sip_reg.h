@@ -15,6 +15,9 @@ struct sip_reg_conf {
 	const char *password;  /* copied, wiped */
 	const char *display;   /* may be NULL */
 	const char *obproxy;   /* host[:port] or SIP URI; NULL: none */
+	/* The same of a second flow that is kept at the same time (RFC 5626;
+	 * needs `instance`): calls come in by either; NULL: none */
+	const char *obproxy2;
 	/* host[:port] of servers that stand in for the first, in this order;
 	 * NULL: none */
 	const char *backups[SIPC_SERVERS_MAX - 1];
@@ -29,7 +32,8 @@ struct sip_reg_conf {
 	 */
 	unsigned int keepalive_s;
 	bool no_keepalive;
-	const char *instance;  /* "urn:uuid:..", +sip.instance; NULL: none */
+	const char *instance; /* "urn:uuid:..", +sip.instance; NULL: none */
+	bool gruu; /* asks for a GRUU (RFC 5627) and uses it (`instance`) */
 	sip_policy_cb *policy; /* TLS only */
 	void *policy_arg;
 };
@@ -55,6 +59,7 @@ struct sip_reg_status {
 	enum sip_transport transport;
 	struct addr local, remote;
 	uint64_t flow;          /* 0: none */
+	unsigned int num_flows; /* that are registered; 2 at most */
 	unsigned int expires_s; /* granted */
 	int64_t since_us;      /* clock_mono_us() of the last change of state */
 	int64_t refresh_at_us; /* as above; 0: none */
