@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bellbird/log.h"
+#include "bellbird/tls_verdict.h"
 #include "internal.h"
 
 /* ---- texts ---- */
@@ -156,12 +157,30 @@ sip_call_addrs(const struct sip_call *c, enum sip_transport *t,
 	*remote = f->remote;
 }
 
+bool
+sip_call_peer_is_verified(const struct sip_call *c)
+{
+	const struct sip_flow *f = c->w.flow;
+	const struct tls_verdict *v;
+
+	if (f == NULL || f->t != SIPC_TLS)
+		return false;
+	v = sip_flow_verdict(f);
+	return v != NULL && v->peer_verified;
+}
+
 const char *
 sip_call_header(const struct sip_call *c, const char *name)
+{
+	return sip_call_header_at(c, name, 0);
+}
+
+const char *
+sip_call_header_at(const struct sip_call *c, const char *name, size_t i)
 {
 	const struct sip_msg *m = c->ref;
 
 	if (c->req != NULL && c->state == SIP_C_INCOMING)
 		m = c->req->msg;
-	return m != NULL ? sip_msg_find(m, name, 0) : NULL;
+	return m != NULL ? sip_msg_find(m, name, i) : NULL;
 }

@@ -74,7 +74,8 @@ extensions_judge(const struct sip_msg *m, struct verdict *v)
 	     i++) {
 		list = slice_of(field);
 		while (sip_list_next(&list, &one)) {
-			if (slice_case_is(one, "timer"))
+			if (slice_case_is(one, "timer") ||
+			    slice_case_is(one, "answermode"))
 				continue;
 			k = snprintf(v->headers + n, sizeof(v->headers) - n,
 			    "Unsupported: " SLICE_FMT "\r\n", SLICE_ARG(one));

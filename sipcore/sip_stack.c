@@ -217,6 +217,12 @@ sip_stack_allow_clear(struct sip_stack *s, bool allow)
 }
 
 void
+sip_stack_set_max_calls(struct sip_stack *s, unsigned int max_calls)
+{
+	s->conf.max_calls = max_calls;
+}
+
+void
 sip_stack_get_stats(const struct sip_stack *s, struct sip_stack_stats *out)
 {
 	*out = s->stats;

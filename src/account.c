@@ -118,10 +118,15 @@ instance_of(const char *mac, char *out, size_t size)
 	(void)snprintf(out, size, "urn:uuid:00000000-0000-1000-8000-%s", mac);
 }
 
-/* The servers that stand in for the first (sip.ssr.*). */
+/* What is said of the common server, and of no other one: its proxy, its realm
+ * and who stands in for it (sip.ssr.*). */
 static void
 servers_of(const struct prov_store *s, struct sip_reg_conf *c)
 {
+	c->obproxy = prov_get(s, "sip.obproxy");
+	if (c->obproxy[0] == '\0')
+		c->obproxy = NULL;
+	c->realm = prov_get(s, "sip.auth.realm");
 	if (!prov_get_bool(s, "sip.ssr.use"))
 		return;
 	c->backups[0] = prov_get(s, "sip.bkproxy1");
@@ -143,12 +148,8 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 	c->auth_user = own(ac, "auth");
 	c->password = own(ac, "pwd");
 	c->display = own(ac, "dname");
-	/* The proxy of the common server says nothing of another one. */
 	if (strcmp(c->domain, prov_get(s, "sip.proxy")) == 0)
-		c->obproxy = prov_get(s, "sip.obproxy");
-	if (c->obproxy != NULL && c->obproxy[0] == '\0')
-		c->obproxy = NULL;
-	servers_of(s, c);
+		servers_of(s, c);
 	c->gruu = prov_get_bool(s, "sip.gruu");
 	if (c->obproxy != NULL)
 		c->obproxy2 = prov_get(s, "sip.obproxy2");
@@ -156,7 +157,6 @@ conf_of(struct account *ac, struct sip_reg_conf *c, char *instance,
 	c->sips = prov_get_bool(s, "sip.sips");
 	c->allow_md5 = prov_get_bool(s, "sip.auth.md5");
 	c->indialog_md5 = prov_get_bool(s, "sip.auth.indialog");
-	c->realm = prov_get(s, "sip.auth.realm");
 	c->expires_s = (unsigned int)prov_get_int(s, "sip.regexp");
 	if (ka[0] != '\0')
 		c->keepalive_s =

@@ -157,6 +157,7 @@ on_change(
 	app_event(a, "config.changed", f);
 	note_restart(a, keys, num_keys);
 	app_apply(a, scopes);
+	ua_reload(a->ua);
 	/* A call that is up keeps its flow until it ends. */
 	if ((scopes & PROV_S_REREGISTER) && !a->stopping)
 		accounts_changed(a->accounts, keys, num_keys);
@@ -336,7 +337,7 @@ build_sip(struct app *a)
 		.dns = a->dns,
 		.user_agent = agent,
 		.dscp = (int)prov_get_int(a->store, "net.dscp.sip"),
-		.max_calls = (unsigned int)prov_get_int(a->store, "call.max"),
+		.max_calls = ua_max_calls(a->ua),
 		.on_call = ua_on_call,
 		.on_req = on_request,
 		.on_tls_domain = domains_learnt,

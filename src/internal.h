@@ -255,6 +255,11 @@ struct jv *account_json(const struct account *ac);
 /* ---- ua.c, ua_media.c: which call gets which media ---- */
 MUST_CHECK int ua_new(struct ua **out, struct app *a);
 void ua_free(struct ua *ua);
+/* ua_reload: settings have changed. */
+void ua_reload(struct ua *ua);
+/* ua_max_calls: as many calls the stack has to let through; which of them are
+ * too many the program says. */
+unsigned int ua_max_calls(const struct ua *ua);
 void ua_on_call(struct sip_call *call, void *arg); /* arg: struct app */
 void ua_hangup_all(struct ua *ua);
 size_t ua_num_calls(const struct ua *ua);

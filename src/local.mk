@@ -1,7 +1,7 @@
 # src/: the program; the only place where sipcore/ and media/ meet.
 bin_PROGRAMS += %D%/bellbird
 noinst_HEADERS += %D%/accounts.h %D%/certs.h %D%/internal.h %D%/device.h %D%/enroll.h \
-	%D%/ua.h %D%/lab.h
+	%D%/ua.h %D%/ua_policy.h %D%/lab.h
 %C%_bellbird_SOURCES = \
 	%D%/account.c \
 	%D%/accounts.c \
@@ -31,10 +31,23 @@ noinst_HEADERS += %D%/accounts.h %D%/certs.h %D%/internal.h %D%/device.h %D%/enr
 	%D%/snapshot.c \
 	%D%/trust.c \
 	%D%/ua.c \
+	%D%/ua_in.c \
 	%D%/ua_media.c \
+	%D%/ua_policy.c \
+	%D%/ua_ring.c \
 	%D%/ua_words.c \
 	%D%/verbs.c \
 	%D%/wallclock.c \
 	%D%/watch.c
 %C%_bellbird_LDADD = $(LINK_FIRST) $(CTL_LIBS) $(WEB_LIBS) prov/libprov.a \
 	sipcore/libsip.a -losipparser2 $(MEDIA_LIBS)
+
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/test_ua_policy
+TESTS += tests/unit/test_ua_policy
+tests_unit_test_ua_policy_SOURCES = tests/unit/test_ua_policy.c \
+	%D%/ua_policy.c
+tests_unit_test_ua_policy_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) \
+	-iquote $(top_srcdir)/src
+tests_unit_test_ua_policy_LDADD = $(BASE_LIBS) $(TEST_LIBS)
+endif

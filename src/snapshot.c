@@ -175,6 +175,24 @@ loop_json(const struct app *a)
 	return o;
 }
 
+/* What came in and went out, and what was refused (sip.allow). */
+static struct jv *
+sip_json(const struct app *a)
+{
+	struct sip_stack_stats st;
+	struct jv *o = jv_obj();
+
+	sip_stack_get_stats(a->sip, &st);
+	jv_set_int(o, "received", (int64_t)st.rx_msgs);
+	jv_set_int(o, "sent", (int64_t)st.tx_msgs);
+	jv_set_int(o, "bad", (int64_t)st.rx_bad);
+	jv_set_int(o, "refused", (int64_t)st.refused);
+	jv_set_int(o, "transactions", st.txns);
+	jv_set_int(o, "dialogs", st.dialogs);
+	jv_set_int(o, "connections", st.flows);
+	return o;
+}
+
 /* sip_listener_cb. */
 static void
 on_listener(enum sip_transport t, const struct addr *local, void *arg)
@@ -209,6 +227,7 @@ snapshot_take(const struct app *a)
 	jv_set(o, "audio", audio_json(a));
 	jv_set(o, "clock", clock_json(a));
 	jv_set(o, "loop", loop_json(a));
+	jv_set(o, "sip", sip_json(a));
 	arr = jv_arr();
 	sip_stack_each_listener(a->sip, on_listener, arr);
 	jv_set(o, "listen", arr);

@@ -20,8 +20,23 @@ ua_new(struct ua **out, struct app *a)
 	ua->app = a;
 	TAILQ_INIT(&ua->calls);
 	TAILQ_INIT(&ua->ending);
+	ua_conf_read(a, &ua->conf);
 	*out = ua;
 	return 0;
+}
+
+void
+ua_reload(struct ua *ua)
+{
+	ua_conf_read(ua->app, &ua->conf);
+	sip_stack_set_max_calls(ua->app->sip, ua_max_calls(ua));
+	ua_speaker(ua);
+}
+
+unsigned int
+ua_max_calls(const struct ua *ua)
+{
+	return (unsigned int)ua->conf.max_calls + UA_ALERTS_MAX;
 }
 
 /* Frees everything a call owns; nobody is told. */
@@ -30,6 +45,8 @@ call_free(struct call *c)
 {
 	TAILQ_REMOVE(c->is_over ? &c->ua->ending : &c->ua->calls, c, link);
 	dns_stop(&c->dns);
+	ua_ring_stop(c);
+	timer_stop(&c->limit);
 	sip_call_free(&c->sip);
 	media_sess_free(c->media);
 	if (c->play_fd >= 0)
@@ -56,8 +73,7 @@ ua_free(struct ua *ua)
 	free(ua);
 }
 
-/* A call without anything in it yet; NULL when out of memory. */
-static struct call *
+struct call *
 call_new(struct ua *ua, bool incoming)
 {
 	struct call *c = calloc(1, sizeof(*c));
@@ -112,9 +128,8 @@ ua_uses_account(const struct ua *ua, const char *id)
 
 /* ---- events ---- */
 
-/* An event object with the id of the call in it. */
-static struct jv *
-fields_of(const struct call *c)
+struct jv *
+call_fields(const struct call *c)
 {
 	struct jv *f = jv_obj();
 
@@ -162,7 +177,7 @@ call_over(void *arg)
 static void
 call_end(struct call *c, const struct sip_call_info *info)
 {
-	struct jv *f = fields_of(c);
+	struct jv *f = call_fields(c);
 	struct media_stats st;
 	int64_t from = c->established_us;
 
@@ -188,10 +203,15 @@ call_end(struct call *c, const struct sip_call_info *info)
 	}
 	sip_call_free(&c->sip);
 	loop_undefer(&c->fail);
+	ua_ring_stop(c);
+	timer_stop(&c->limit);
 	TAILQ_REMOVE(&c->ua->calls, c, link);
 	TAILQ_INSERT_TAIL(&c->ua->ending, c, link);
 	c->is_over = true;
 	c->ended = f;
+	if (c->media != NULL)
+		media_sess_stop(c->media); /* the speaker is free now */
+	ua_speaker(c->ua);
 	if (c->media == NULL || !media_sess_finish(c->media, call_over, c))
 		call_over(c);
 }
@@ -213,8 +233,10 @@ call_established(struct call *c)
 		return;
 	c->established_us = clock_mono_us();
 	c->state = CALL_ESTABLISHED;
+	ua_limit(c);
+	ua_speaker(c->ua);
 	media_sess_get_stats(c->media, &st);
-	f = fields_of(c);
+	f = call_fields(c);
 	jv_set_str(f, "direction", c->incoming ? "in" : "out");
 	jv_set_str(f, "remote", sip_call_remote(c->sip));
 	jv_set_str(f, "signalling", call_signalling(c));
@@ -318,7 +340,8 @@ note_hold(struct call *c)
 	if (held == (c->state == CALL_HELD))
 		return;
 	c->state = held ? CALL_HELD : CALL_ESTABLISHED;
-	f = fields_of(c);
+	ua_speaker(c->ua);
+	f = call_fields(c);
 	jv_set_bool(f, "held", held);
 	app_event(c->ua->app, "call.held", f);
 }
@@ -364,15 +387,16 @@ on_ringing(struct call *c, const struct sip_call_info *info)
 		ignore_err(media_sess_start(c->media),
 		    "early media is a courtesy; the 200 decides");
 	}
+	if (c->state == CALL_CALLING)
+		ua_limit(c);
 	c->state = CALL_RINGING;
-	f = fields_of(c);
+	f = call_fields(c);
 	jv_set_int(f, "code", info->code);
 	app_event(c->ua->app, "call.ringing", f);
 }
 
-/* sip_call_cb. */
-static void
-on_sip(const struct sip_call_info *info, void *arg)
+void
+call_on_sip(const struct sip_call_info *info, void *arg)
 {
 	struct call *c = arg;
 
@@ -393,106 +417,6 @@ on_sip(const struct sip_call_info *info, void *arg)
 		call_end(c, info);
 		break;
 	}
-}
-
-/* ---- incoming ---- */
-
-/* Answers with 200 and our SDP, or refuses with 488. */
-static enum ctl_exit
-answer_now(struct call *c, char *why, size_t why_size)
-{
-	struct slice offer = sip_call_offer(c->sip);
-	struct buf sdp;
-	int err;
-
-	buf_init(&sdp, UA_SDP_MAX);
-	if ((err = call_open_media(c)) != 0) {
-		(void)snprintf(
-		    c->why, sizeof(c->why), "no audio: %s", err_str(err));
-	} else if (offer.n != 0) {
-		err = media_sess_answer(
-		    c->media, offer, &sdp, c->why, sizeof(c->why));
-	} else {
-		err = media_sess_offer(c->media, &sdp);
-		c->offer_out = true;
-	}
-	if (err == 0)
-		err = sip_call_answer(
-		    c->sip, 200, "OK", (struct slice){ buf_str(&sdp), sdp.n });
-	else {
-		(void)snprintf(why, why_size, "%s",
-		    c->why[0] != '\0' ? c->why : err_str(err));
-		c->class = err == E_MEDIA_SRTP_REQUIRED ? "srtp.required"
-							: "media.refused";
-		log_warn(LOGC_MEDIA, 0, "call refused call=%s remote=%s: %s",
-		    c->id, sip_call_remote(c->sip), why);
-		ignore_err(sip_call_answer(c->sip, err == ENOMEM ? 500 : 488,
-			       NULL, (struct slice){ NULL, 0 }),
-		    "the call ends by its own deadline then");
-	}
-	buf_clear(&sdp);
-	return err == 0 ? CTL_OK : CTL_MEDIA;
-}
-
-void
-ua_on_call(struct sip_call *call, void *arg)
-{
-	struct app *a = arg;
-	struct call *c = call_new(a->ua, true);
-	const char *mode = prov_get(a->store, "answer.mode");
-	const struct account *ac;
-	char why[WHY_SIZE];
-	struct jv *f;
-
-	if (c == NULL) {
-		ignore_err(
-		    sip_call_answer(call, 500, NULL, (struct slice){ NULL, 0 }),
-		    "out of memory: the transaction will time out");
-		return;
-	}
-	sip_call_own(call, &c->sip, on_sip, c);
-	ac = accounts_of(a->accounts, call);
-	if (ac != NULL)
-		ignore_err(
-		    str_copy(c->account, sizeof(c->account), account_id(ac)),
-		    "same size");
-	f = fields_of(c);
-	jv_set_str(f, "account", c->account);
-	jv_set_str(f, "remote", sip_call_remote(call));
-	jv_set_str(f, "remote_name", sip_call_remote_name(call));
-	app_event(a, "call.incoming", f);
-	if (a->stopping || strcmp(mode, "reject") == 0) {
-		c->class = a->stopping ? "stopping" : "answer.mode";
-		ignore_err(sip_call_answer(call, a->stopping ? 480 : 603, NULL,
-			       (struct slice){ NULL, 0 }),
-		    "the call ends by its own deadline then");
-		return;
-	}
-	if (strcmp(mode, "ring") == 0) {
-		ignore_err(
-		    sip_call_answer(call, 180, NULL, (struct slice){ NULL, 0 }),
-		    "ringing is a courtesy");
-		return;
-	}
-	(void)answer_now(c, why, sizeof(why));
-}
-
-enum ctl_exit
-ua_answer(struct ua *ua, const char *id, char out[static 16], char *why,
-    size_t why_size)
-{
-	struct call *c;
-
-	TAILQ_FOREACH (c, &ua->calls, link) {
-		if (!c->incoming || c->state != CALL_RINGING ||
-		    (id != NULL && strcmp(id, c->id) != 0))
-			continue;
-		(void)snprintf(out, 16, "%s", c->id);
-		return answer_now(c, why, why_size);
-	}
-	(void)snprintf(why, why_size, "no call is ringing%s%s",
-	    id != NULL ? " under the id " : "", id != NULL ? esc(id) : "");
-	return CTL_FAIL;
 }
 
 /* ---- outgoing ---- */
@@ -524,7 +448,7 @@ call_invite(struct call *c)
 		    accounts_find(c->ua->app->accounts, c->account));
 	conf.policy = ua_direct_policy;
 	conf.policy_arg = c->ua->app;
-	err = sip_call_invite(&c->sip, c->ua->app->sip, &conf, on_sip, c);
+	err = sip_call_invite(&c->sip, c->ua->app->sip, &conf, call_on_sip, c);
 out:
 	buf_clear(&sdp);
 	return err;

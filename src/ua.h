@@ -5,7 +5,9 @@
 
 #include <sys/queue.h>
 
+#include "bellbird/media_ring.h"
 #include "internal.h"
+#include "ua_policy.h"
 
 /* Our own SDP never comes near it; a runaway composer does. */
 enum { UA_SDP_MAX = 16384 };
@@ -29,6 +31,14 @@ struct call {
 	bool offer_out; /* our SDP offer awaits its answer */
 	bool early;     /* early media flows */
 	bool hangup_asked;
+	bool alert;       /* for an alert extension: rings, is not answered */
+	bool answered;    /* incoming: 200 was sent */
+	bool automatic;   /* .. without anybody's doing */
+	bool has_speaker; /* it is heard, or would be */
+	struct media_ring *ring; /* owned slot; the tone that sounds */
+	struct timer later;      /* an answer is due */
+	struct timer limit;      /* phone.timeout.* */
+	int64_t limit_s;         /* what it was set to */
 	enum call_state state;
 	int64_t started_us, established_us;
 	struct deferred fail; /* ends what never became a SIP call */
@@ -39,8 +49,27 @@ struct call {
 	char why[WHY_SIZE];
 };
 
+enum ua_limit {
+	UA_LIMIT_RING,    /* phone.timeout.ring, .. */
+	UA_LIMIT_INBOUND, /* .. */
+	UA_LIMIT_RINGBACK,
+	UA_LIMIT_OUTBOUND,
+	UA_LIMITS
+};
+
+/* Settings that count for each call, read when they change (ua_reload): a call
+ * costs less than a dozen look-ups in the table. */
+struct ua_conf {
+	enum ua_mode mode;
+	enum ua_asker may_ask;
+	bool single;      /* one call at a time is heard (call.busy) */
+	size_t max_calls; /* call.max; alerts apart */
+	int64_t limit_s[UA_LIMITS]; /* 0: none */
+};
+
 struct ua {
 	struct app *app; /* borrowed */
+	struct ua_conf conf;
 	TAILQ_HEAD(call_list, call) calls;
 	struct call_list ending; /* over, but for their recordings */
 	unsigned int last_id;
@@ -60,6 +89,29 @@ enum ctl_exit ua_check_uri(const char *uri, char *why, size_t why_size);
 enum ctl_exit ua_check_headers(const char *headers, char *why, size_t why_size);
 /* ua_direct_policy is the sip_policy_cb of direct calls; arg: struct app. */
 int ua_direct_policy(const char *peer, struct tls_policy *out, void *arg);
+/* call_new: a call without anything in it yet, in the list; NULL when out of
+ * memory. */
+struct call *call_new(struct ua *ua, bool incoming);
+/* call_fields: an event object with the id of the call in it. */
+struct jv *call_fields(const struct call *c);
+/* call_on_sip is the sip_call_cb of every call; arg: the call. */
+void call_on_sip(const struct sip_call_info *info, void *arg);
+/* call_device: audio.device, or the one that the lab has for it. */
+const char *call_device(const struct call *c);
+
+/* ---- ua_ring.c ---- */
+
+/* ua_conf_read reads the settings that count for calls. */
+void ua_conf_read(const struct app *a, struct ua_conf *out);
+enum ua_rank ua_rank_of(const struct call *c);
+/* ua_speaker gives the speaker to the call that ranks highest, the oldest of
+ * several; what rings sounds.  After each change of a call. */
+void ua_speaker(struct ua *ua);
+/* ua_ring_stop: the tone ends, and no answer is due. */
+void ua_ring_stop(struct call *c);
+/* ua_limit starts the time that the call may spend in its state. */
+void ua_limit(struct call *c);
+
 /* call_open_media makes the media session of a call, if it has none. */
 MUST_CHECK int call_open_media(struct call *c);
 /* call_signalling: "tls", "tcp" or "udp". */

@@ -92,9 +92,8 @@ on_media(struct media_sess *m, enum media_event ev, int value, void *arg)
 	}
 }
 
-/* audio.device; the lab has one for each of its numbers. */
-static const char *
-device_of(const struct call *c)
+const char *
+call_device(const struct call *c)
 {
 	const struct app *a = c->ua->app;
 	const char *d = NULL;
@@ -135,11 +134,13 @@ call_open_media(struct call *c)
 	m.suites = prov_get(s, "sip.srtp.suite");
 	m.codecs = prov_get(s, "audio.codecs");
 	m.ptime_ms = (unsigned int)prov_get_int(s, "media.ptime");
-	m.device = device_of(c);
+	m.device = call_device(c);
 	m.play_fd = c->play_fd;
 	m.record_fd = c->record_fd;
-	/* A paging speaker's microphone is not opened by whoever calls. */
-	m.mic_muted = c->incoming && strncmp(m.device, "alsa:", 5) == 0 &&
+	/* A paging speaker's microphone is not opened by whoever calls; who
+	 * answers by hand means it. */
+	m.mic_muted = c->incoming && c->automatic &&
+	    strncmp(m.device, "alsa:", 5) == 0 &&
 	    strcmp(prov_get(s, "audio.page.mode"), "two-way") != 0;
 	m.jitter_max_ms = (unsigned int)prov_get_int(s, "audio.jc.range");
 	m.jitter_extra_ms = (unsigned int)prov_get_int(s, "audio.jc.delay");
@@ -210,6 +211,7 @@ call_json(const struct call *c)
 	jv_set_num(o, "duration_s",
 	    from != 0 ? (double)(clock_mono_us() - from) / 1e6 : 0);
 	jv_set_str(o, "signalling", call_signalling(c));
+	jv_set_bool(o, "speaker", c->has_speaker);
 	if (c->media == NULL || from == 0) {
 		jv_set(o, "media", jv_null());
 		jv_set_str(o, "security", "none");

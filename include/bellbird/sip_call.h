@@ -105,5 +105,11 @@ void sip_call_addrs(const struct sip_call *c, enum sip_transport *t,
 /* sip_call_header: value of a header of the INVITE or of its 2xx, NULL if
  * absent; raw bytes of the peer: log them through esc() only. */
 const char *sip_call_header(const struct sip_call *c, const char *name);
+/* sip_call_header_at: the `i`-th field of that name. */
+const char *sip_call_header_at(
+    const struct sip_call *c, const char *name, size_t i);
+/* sip_call_peer_is_verified: signalling runs on TLS, and the certificate of the
+ * other side holds. */
+bool sip_call_peer_is_verified(const struct sip_call *c);
 
 #endif

@@ -103,6 +103,8 @@ void sip_stack_allow_clear(struct sip_stack *s, bool allow);
  * Flows whose address is gone end, so that they are replaced at once; the
  * others are pinged; registrations that wait for the network try now. */
 void sip_stack_net_changed(struct sip_stack *s);
+/* sip_stack_set_max_calls changes sip_stack_conf.max_calls. */
+void sip_stack_set_max_calls(struct sip_stack *s, unsigned int max_calls);
 
 struct sip_stack_stats {
 	uint64_t rx_msgs, tx_msgs, rx_bad, refused; /* refused: by sip.allow */

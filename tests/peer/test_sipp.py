@@ -134,6 +134,9 @@ def tls_called_by_a_stranger(t):
     t.ok(" 403 " in bb.read(u.dir + "/errors.log"), "SIPp got 403",
          bb.read(u.dir + "/errors.log")[:1500])
     t.ok(not e.calls(), "no call came up", e.calls())
+    # SIPp repeats its INVITE or ends it by CANCEL as it likes.
+    t.ok(e.status()["sip"]["refused"] >= 1, "it is counted",
+         e.status().get("sip"))
 
 
 @bb.test(90)

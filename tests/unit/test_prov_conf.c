@@ -95,8 +95,8 @@ static const struct {
 	{ "duplicate by alias", "prov.tls.verify=1\nprov.download.cert=1\n",
 	    STRICT, E_PROV_CONF, "1 prov.tls.verify=1;", 2, 1, "line 1" },
 	{ "other index is no duplicate",
-	    "sip.alert1.user=a\nsip.alert2.user=a\n", STRICT, 0,
-	    "1 sip.alert1.user=a;2 sip.alert2.user=a;", 1, 1,
+	    "sip.alert1.zone=a\nsip.alert2.zone=a\n", STRICT, 0,
+	    "1 sip.alert1.zone=a;2 sip.alert2.zone=a;", 1, 1,
 	    "without effect in this version (2 keys)" },
 	{ "bad value", "#\nsip.transp = \"sctp\"\n", P, E_PROV_CONF, "", 2, 14,
 	    "\\x22sctp\\x22\" for sip.transp is not permitted "
