@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/errqueue.h>
+
 #include "bellbird/log.h"
 #include "bellbird/udp.h"
 #include "internal.h"
@@ -26,10 +28,65 @@ struct udp {
 	int fd; /* owned */
 	struct addr local;
 	udp_cb *cb;
+	udp_err_cb *err_cb; /* NULL: nobody wants to know */
 	void *arg;
 	bool in_cb;   /* the callback runs: batch_read() still needs us */
 	bool is_dead; /* freed during the callback */
 };
+
+/* What the kernel says of one datagram that came back; false: nothing more. */
+static bool
+error_read(struct udp *u, int *err, struct addr *to)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(struct sock_extended_err) +
+		    sizeof(struct sockaddr_in6))];
+	} control;
+	struct msghdr m = { .msg_name = &to->u,
+		.msg_namelen = sizeof(to->u),
+		.msg_control = &control,
+		.msg_controllen = sizeof(control) };
+	struct sock_extended_err e;
+
+	memset(to, 0, sizeof(*to));
+	*err = 0;
+	if (recvmsg(u->fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+		return false;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL;
+	     c = CMSG_NXTHDR(&m, c)) {
+		if ((c->cmsg_level != IPPROTO_IP ||
+			c->cmsg_type != IP_RECVERR) &&
+		    (c->cmsg_level != IPPROTO_IPV6 ||
+			c->cmsg_type != IPV6_RECVERR))
+			continue;
+		memcpy(&e, CMSG_DATA(c), sizeof(e));
+		*err = (int)e.ee_errno;
+	}
+	return true;
+}
+
+/* Tells of datagrams that came back; false if there is no socket any more. */
+static bool
+errors_read(struct udp *u)
+{
+	struct addr to;
+	int err;
+
+	if (u->err_cb == NULL)
+		return true;
+	u->in_cb = true;
+	for (int i = 0; i < BATCH && !u->is_dead && error_read(u, &err, &to);
+	     i++) {
+		if (err != 0 && addr_is_set(&to))
+			u->err_cb(u, err, &to, u->arg);
+	}
+	u->in_cb = false;
+	if (!u->is_dead)
+		return true;
+	free(u);
+	return false;
+}
 
 /* Reads one batch; false when there is nothing more to read, or no socket. */
 static bool
@@ -77,9 +134,11 @@ on_readable(int fd, int what, void *arg)
 
 	(void)fd;
 	(void)what;
-	for (int i = 0; i < BATCHES_MAX; i++) {
-		if (!batch_read(u))
-			break;
+	if (errors_read(u)) {
+		for (int i = 0; i < BATCHES_MAX; i++) {
+			if (!batch_read(u))
+				break;
+		}
 	}
 	loop_leave(l, t0, "udp");
 }
@@ -201,10 +260,26 @@ udp_send(struct udp *u, const void *p, size_t n, const struct addr *to)
 	/* The kernel would take an address of the other family as ours. */
 	if (to->u.sa.sa_family != u->local.u.sa.sa_family)
 		return EAFNOSUPPORT;
-	if (sendto(u->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL, &to->u.sa,
-		addr_len(to)) >= 0)
-		return 0;
+	/* The first may report what became of another datagram. */
+	for (int i = 0; i < (u->err_cb != NULL ? 2 : 1); i++) {
+		if (sendto(u->fd, p, n, MSG_DONTWAIT | MSG_NOSIGNAL, &to->u.sa,
+			addr_len(to)) >= 0)
+			return 0;
+	}
 	return errno == ENOBUFS ? EAGAIN : errno;
+}
+
+int
+udp_on_unreachable(struct udp *u, udp_err_cb *cb)
+{
+	bool v6 = u->local.u.sa.sa_family == AF_INET6;
+	int err;
+
+	err = v6 ? set_int(u->fd, IPPROTO_IPV6, IPV6_RECVERR, 1)
+		 : set_int(u->fd, IPPROTO_IP, IP_RECVERR, 1);
+	if (err == 0)
+		u->err_cb = cb;
+	return err;
 }
 
 void

@@ -299,6 +299,7 @@ struct sip_flow_conf {
 	const char *host;
 	const struct tls_policy *policy;
 	int64_t dns_us;
+	int64_t limit_us; /* for all of it; 0: as long as it may take */
 };
 MUST_CHECK int sip_flow_connect(struct sip_stack *s,
     const struct sip_flow_conf *conf, struct sip_watch *w, sip_watch_cb *cb,
@@ -476,15 +477,24 @@ struct sip_ctxn_conf {
 	const char *method;
 	const char *branch;
 	struct buf *msg; /* taken on success */
+	/* Gives up that soon unless something was heard: there are others to
+	 * ask; 0: timer B or F. */
+	int64_t limit_us;
 	sip_ctxn_cb *cb; /* NULL: nobody cares */
 	void *arg;
 };
+/* sip_ctxn_start sends the request.  On UDP one of more than 1300 bytes goes by
+ * TCP to the same address, if that can be (RFC 3261 18.1.1); its answers count
+ * as come by `flow`. */
 MUST_CHECK int sip_ctxn_start(
     struct sip_ctxn **slot, const struct sip_ctxn_conf *conf);
 /* sip_ctxn_detach lets it end by itself, unheard; the slot is cleared. */
 void sip_ctxn_detach(struct sip_ctxn **slot);
 void sip_ctxn_stop(struct sip_ctxn **slot); /* at once */
 void sip_ctxn_free(struct sip_ctxn *x);
+/* sip_ctxn_unreachable ends, from the loop, those on UDP that wait for a first
+ * answer: the network said that nobody is there (RFC 3261 18.4). */
+void sip_ctxn_unreachable(struct sip_flow *f, int err);
 /* sip_ctxn_cancel sends CANCEL for an INVITE that had a provisional answer;
  * else E_SIP_STATE. */
 MUST_CHECK int sip_ctxn_cancel(struct sip_ctxn *x);
@@ -816,6 +826,9 @@ MUST_CHECK int sip_call_answer_req(
     struct sip_call *c, int code, const char *reason, struct slice sdp);
 void sip_call_setup_free(struct sip_call_setup *u);
 void sip_call_next_target(struct sip_call *c, int err);
+/* sip_call_limit_us: how long the INVITE may stay unanswered; 0: as the RFC
+ * says, there is no other target. */
+int64_t sip_call_limit_us(const struct sip_call *c);
 /* sip_call_send_invite sends INVITE over c->w.flow. */
 MUST_CHECK int sip_call_send_invite(struct sip_call *c);
 sip_route_cb sip_call_on_route;

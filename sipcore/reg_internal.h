@@ -117,6 +117,9 @@ bool reg_outbound(const struct sip_reg *r);
 /* reg_calls_moved tells the calls of the account, from the loop, that their
  * flow may be another one now. */
 void reg_calls_moved(struct sip_reg *r);
+/* reg_limit_us: how long the target in use may stay silent; 0: as the RFC
+ * says, there is no other. */
+int64_t reg_limit_us(const struct sip_reg *r);
 /* reg_server: the one in use. */
 const struct reg_server *reg_server(const struct sip_reg *r);
 /* reg_transport: of the flow or of the last attempt, else what is asked for */

@@ -488,6 +488,8 @@ sip_call_request(
 	if ((err = sip_dlg_write(c->s, &c->dlg, &q, &b)) == 0) {
 		xc.flow = q.flow;
 		xc.msg = &b;
+		if (slot == &c->inv)
+			xc.limit_us = sip_call_limit_us(c);
 		err = sip_ctxn_start(slot, &xc);
 	}
 	if (err == 0)

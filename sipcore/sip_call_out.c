@@ -9,6 +9,8 @@
 
 /* A proxy's timer C: nothing new for 3 minutes means nobody will answer. */
 #define RING_US (180 * SIPC_S)
+/* One odd number of a server must not shut it out for a day. */
+enum { RETRY_AFTER_MAX_S = 3600 };
 
 static const struct slice none = { NULL, 0 };
 
@@ -111,7 +113,8 @@ target_use(struct sip_call *c, const struct sip_target *t)
 	struct sip_flow_conf fc = { .t = t->t,
 		.remote = t->a,
 		.host = u->uri.host,
-		.dns_us = u->dns_us };
+		.dns_us = u->dns_us,
+		.limit_us = sip_call_limit_us(c) };
 	struct tls_policy policy;
 	struct sip_flow *f;
 	int err;
@@ -132,6 +135,29 @@ target_use(struct sip_call *c, const struct sip_target *t)
 	return sip_flow_connect(c->s, &fc, &c->w, on_connect, c);
 }
 
+int64_t
+sip_call_limit_us(const struct sip_call *c)
+{
+	const struct sip_call_setup *u = c->setup;
+
+	return u != NULL && u->next < u->num_targets ? SIPC_TRY_S * SIPC_S : 0;
+}
+
+/* What the target in use turned out to be: `ok`, it answered; else avoid it,
+ * for `min_us` at least. */
+static void
+target_judge(const struct sip_call *c, bool ok, int64_t min_us)
+{
+	const struct sip_call_setup *u = c->setup;
+
+	if (u == NULL || u->next == 0)
+		return; /* on a flow that was there before */
+	if (ok)
+		sip_target_good(c->s, &u->targets[u->next - 1]);
+	else
+		sip_target_bad(c->s, &u->targets[u->next - 1], min_us);
+}
+
 /* What the verdict of a failed connection says, else the error. */
 static const char *
 why_of(const struct sip_call *c, int err)
@@ -150,6 +176,8 @@ sip_call_next_target(struct sip_call *c, int err)
 	struct sip_call_setup *u = c->setup;
 	const char *why = why_of(c, err);
 
+	if (err != E_SIP_REFUSED)
+		target_judge(c, false, 0);
 	c->state = SIP_C_ROUTING;
 	sip_watch_clear(&c->w);
 	while (u->next < u->num_targets) {
@@ -180,6 +208,7 @@ sip_call_on_route(int err, const struct sip_target *ts, size_t num_ts,
 	memcpy(u->targets, ts, num_ts * sizeof(ts[0]));
 	u->num_targets = num_ts;
 	u->next = 0;
+	(void)sip_targets_order(c->s, u->targets, num_ts, NULL);
 	sip_call_next_target(c, E_SIP_NO_ROUTE);
 }
 
@@ -199,6 +228,7 @@ on_ring_end(void *arg)
 static void
 on_provisional(struct sip_call *c, const struct sip_msg *m)
 {
+	target_judge(c, true, 0);
 	if (c->state == SIP_C_CANCELLING) {
 		ignore_err(sip_ctxn_cancel(c->inv), "the limit ends it");
 		return;
@@ -238,6 +268,7 @@ on_accepted(struct sip_call *c, struct sip_msg **rsp)
 	int err;
 
 	timer_stop(&c->timer);
+	target_judge(c, true, 0);
 	err = sip_dlg_out(&c->dlg, m);
 	c->dlg.secure = c->w.flow != NULL && c->w.flow->t == SIPC_TLS;
 	c->no_update = !sip_msg_has(m, SIPH_ALLOW, "UPDATE");
@@ -316,6 +347,7 @@ on_refused(struct sip_call *c, const struct sip_msg *m)
 			fail(c, m->code, err, false, err_str(err));
 		return;
 	}
+	target_judge(c, m->code != 503, sip_msg_retry_us(m, RETRY_AFTER_MAX_S));
 	if (m->code == 503 && u->next < u->num_targets) {
 		u->last_code = m->code;
 		sip_call_next_target(c, E_SIP_REFUSED); /* RFC 3263 4.3 */

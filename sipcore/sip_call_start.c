@@ -110,13 +110,22 @@ setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
 	return 0;
 }
 
-/* Direct calls: by which transport. */
+/* Direct calls: by which transport (RFC 3263 4.1).  What a domain that is
+ * known to have TLS is reached by, too, is not asked for a second time. */
 static enum sip_transport
-transport_of(const struct sip_uri *u)
+transport_of(const struct sip_stack *s, const struct sip_uri *u)
 {
+	struct addr a;
+
 	if (u->sips)
 		return SIPC_TLS;
-	return u->transport >= 0 ? (enum sip_transport)u->transport : SIPC_UDP;
+	if (u->transport >= 0)
+		return (enum sip_transport)u->transport;
+	if ((u->port != 0 && !sip_stack_had_tls(s, u->host)) ||
+	    addr_parse(&a, slice_of(u->host), 1) == 0 ||
+	    slice_case_is(slice_of(u->host), "localhost"))
+		return SIPC_UDP;
+	return SIPC_AUTO;
 }
 
 /* Sets off. */
@@ -125,7 +134,7 @@ depart(struct sip_call *c, const struct sip_call_conf *conf)
 {
 	struct sip_route_conf rc = { .host = c->setup->uri.host,
 		.port = c->setup->uri.port,
-		.t = transport_of(&c->setup->uri),
+		.t = transport_of(c->s, &c->setup->uri),
 		.cb = sip_call_on_route,
 		.arg = c };
 	struct sip_flow *f = NULL;

@@ -119,6 +119,7 @@ reg_send(struct sip_reg *r)
 	struct sip_ctxn_conf xc = { .flow = r->w.flow,
 		.method = "REGISTER",
 		.branch = branch,
+		.limit_us = reg_limit_us(r),
 		.cb = on_response,
 		.arg = r };
 	struct buf b;

@@ -50,6 +50,16 @@ reg_accepted(struct sip_reg *r)
 	r->last_server = r->server;
 }
 
+int64_t
+reg_limit_us(const struct sip_reg *r)
+{
+	unsigned int all = (1u << r->num_servers) - 1;
+	bool more = r->next < r->num_targets || (all & ~r->tried) != 0 ||
+	    (r->left_out & ~r->second) != 0;
+
+	return more ? SIPC_TRY_S * SIPC_S : 0;
+}
+
 /* UDP needs no connection: the flow is there at once. */
 static int
 use_udp(struct sip_reg *r, const struct sip_target *t)
@@ -69,9 +79,11 @@ use_stream(struct sip_reg *r, const struct sip_target *t)
 {
 	const char *host = reg_server(r)->host;
 	struct tls_policy policy;
-	struct sip_flow_conf fc = {
-		.t = t->t, .remote = t->a, .host = host, .dns_us = r->dns_us
-	};
+	struct sip_flow_conf fc = { .t = t->t,
+		.remote = t->a,
+		.host = host,
+		.dns_us = r->dns_us,
+		.limit_us = reg_limit_us(r) };
 	int err;
 
 	if (t->t == SIPC_TLS) {

@@ -319,6 +319,11 @@ flow_up(struct sip_flow *f)
 	f->last_us = clock_mono_us();
 	tls_conn_local(f->c, &f->local);
 	timer_stop(&f->timer);
+	/* Who wanted it has gone meanwhile: so does it. */
+	if (w == NULL &&
+	    timer_start(
+		&f->timer, f->s->conf.loop, LINGER_US, on_flow_timer, f) != 0)
+		sip_flow_fail(f, ENOMEM);
 	if (w != NULL && w->cb != NULL)
 		w->cb(SIP_FLOW_UP, 0, w->arg);
 }
@@ -430,6 +435,8 @@ sip_flow_connect(struct sip_stack *s, const struct sip_flow_conf *conf,
 	f->remote = conf->remote;
 	if (cc.policy != NULL)
 		limit += cc.policy->handshake_ms * SIPC_MS;
+	if (conf->limit_us > 0 && conf->limit_us < limit)
+		limit = conf->limit_us;
 	err = timer_start(&f->timer, s->conf.loop, limit, on_flow_timer, f);
 	if (err == 0)
 		err = tls_conn_connect(&f->c, s->conf.tls, &cc);

@@ -23,8 +23,15 @@ struct sip_ctxn {
 	sip_ctxn_cb *cb;
 	void *arg;
 	struct sip_watch w;
+	/* A request too large for UDP goes by TCP (RFC 3261 18.1.1); this is
+	 * the flow it was meant for, whose id its answers carry. */
+	struct sip_watch udp;
+	uint64_t udp_id;
+	bool connecting; /* to do so */
 	enum ctxn_state state;
 	bool invite, cancelled;
+	bool hurried;  /* `limit` is shorter than timer B or F */
+	int limit_err; /* what it means; 0: ETIMEDOUT */
 	char method[16];
 	char branch[SIPC_BRANCH_LEN + 1];
 	struct buf msg; /* the request; in X_COMPLETED its ACK */
@@ -32,6 +39,8 @@ struct sip_ctxn {
 	struct timer again; /* A, E */
 	struct timer limit; /* B, F, D, M */
 };
+
+static sip_watch_cb on_flow;
 
 static const char *const states[] = { "trying", "proceeding", "completed",
 	"accepted" };
@@ -64,6 +73,7 @@ sip_ctxn_free(struct sip_ctxn *x)
 	timer_stop(&x->again);
 	timer_stop(&x->limit);
 	sip_watch_clear(&x->w);
+	sip_watch_clear(&x->udp);
 	sip_htab_del(&x->s->ctxns, &x->node);
 	LIST_REMOVE(x, link);
 	buf_clear(&x->msg);
@@ -112,7 +122,7 @@ on_limit(void *arg)
 	if (x->state == X_COMPLETED || x->state == X_ACCEPTED)
 		sip_ctxn_free(x);
 	else
-		x_fail(x, ETIMEDOUT);
+		x_fail(x, x->limit_err != 0 ? x->limit_err : ETIMEDOUT);
 }
 
 /* Timers A and E (UDP). */
@@ -135,12 +145,133 @@ on_again(void *arg)
 		x_fail(x, ENOMEM);
 }
 
+/* Sends the request for the first time; on UDP it will be repeated. */
+static int
+x_send(struct sip_ctxn *x)
+{
+	struct sip_flow *f = x->w.flow;
+	int err = 0;
+
+	x->interval_us = SIPC_T1;
+	if (!sip_flow_is_reliable(f))
+		err = timer_start(
+		    &x->again, x->s->conf.loop, SIPC_T1, on_again, x);
+	return err != 0 ? err : sip_flow_send(f, x->msg.p, x->msg.n);
+}
+
+/* ---- requests too large for UDP ---- */
+
+/* The TCP target that stands in for a UDP flow. */
+static struct sip_target
+tcp_of(const struct sip_flow *f)
+{
+	return (struct sip_target){ .t = SIPC_TCP, .a = f->remote };
+}
+
+/* Has our Via, which is the first, name the transport really used. */
+static int
+via_rename(struct buf *msg, const struct sip_flow *f)
+{
+	static const char via[] = "\r\nVia: SIP/2.0/";
+	const char *text = buf_str(msg), *at = strstr(text, via), *end;
+	char hp[ADDR_STR_MAX];
+	struct buf b;
+
+	if (at == NULL || (end = strchr(at + sizeof(via), ';')) == NULL)
+		return E_SIP_PARSE;
+	at += sizeof(via) - 1;
+	sip_host_port(&f->local, hp);
+	buf_init(&b, SIPC_MSG_MAX);
+	ignore_err(buf_add(&b, text, (size_t)(at - text)), "sticks in the buf");
+	ignore_err(buf_printf(&b, "%s %s", sip_via_proto(f->t), hp),
+	    "sticks in the buf");
+	ignore_err(buf_add(&b, end, msg->n - (size_t)(end - text)),
+	    "sticks in the buf");
+	if (b.err != 0) {
+		int err = b.err;
+
+		buf_clear(&b);
+		return err;
+	}
+	buf_clear(msg);
+	*msg = b;
+	return 0;
+}
+
+/* TCP is there, or will not be: then UDP after all. */
+static void
+x_connected(struct sip_ctxn *x, bool up)
+{
+	struct sip_flow *f = x->udp.flow;
+	int err = 0;
+
+	x->connecting = false;
+	if (up) {
+		err = via_rename(&x->msg, x->w.flow);
+	} else if (f == NULL) {
+		err = E_CLOSED;
+	} else {
+		struct sip_target t = tcp_of(f);
+
+		sip_target_bad(x->s, &t, 0);
+		sip_watch_set(&x->w, f, on_flow, x);
+	}
+	if (err == 0)
+		err = x_send(x);
+	if (err != 0)
+		x_fail(x, err);
+}
+
+/* Connects by TCP to where `f` leads; false if that is not to be. */
+static bool
+x_connect(struct sip_ctxn *x, struct sip_flow *f)
+{
+	struct sip_target t = tcp_of(f);
+	char ip[ADDR_STR_MAX];
+	struct sip_flow_conf fc = { .t = SIPC_TCP,
+		.remote = f->remote,
+		.host = ip,
+		.limit_us = SIPC_BIG_CONNECT_S * SIPC_S };
+
+	if (sip_target_is_bad(x->s, &t))
+		return false;
+	addr_print_ip(&f->remote, ip);
+	if (sip_flow_connect(x->s, &fc, &x->w, on_flow, x) != 0)
+		return false;
+	sip_watch_set(&x->udp, f, NULL, NULL);
+	x->udp_id = f->id;
+	x->connecting = true;
+	return true;
+}
+
+void
+sip_ctxn_unreachable(struct sip_flow *f, int err)
+{
+	struct sip_watch *w;
+	struct sip_ctxn *x;
+
+	LIST_FOREACH (w, &f->watches, link) {
+		if (w->cb != on_flow)
+			continue;
+		x = w->arg;
+		/* Who answered is there; only what waits gives up. */
+		if (x->state == X_TRYING &&
+		    timer_start(&x->limit, x->s->conf.loop, 0, on_limit, x) ==
+			0)
+			x->limit_err = err;
+	}
+}
+
 /* sip_watch_cb. */
 static void
 on_flow(enum sip_watch_ev ev, int err, void *arg)
 {
 	struct sip_ctxn *x = arg;
 
+	if (x->connecting) {
+		x_connected(x, ev == SIP_FLOW_UP);
+		return;
+	}
 	if (ev != SIP_FLOW_DOWN)
 		return;
 	if (x->state == X_COMPLETED || x->state == X_ACCEPTED)
@@ -170,19 +301,21 @@ sip_ctxn_start(struct sip_ctxn **slot, const struct sip_ctxn_conf *conf)
 	LIST_INSERT_HEAD(&s->all_ctxns, x, link);
 	sip_htab_add(
 	    &s->ctxns, &x->node, x_key(s, slice_of(x->branch), x->method));
-	sip_watch_set(&x->w, conf->flow, on_flow, x);
-	err = timer_start(&x->limit, s->conf.loop, SIPC_T1X64, on_limit, x);
-	x->interval_us = SIPC_T1;
-	if (err == 0 && !sip_flow_is_reliable(conf->flow))
-		err =
-		    timer_start(&x->again, s->conf.loop, SIPC_T1, on_again, x);
-	if (err == 0)
-		err = sip_flow_send(conf->flow, conf->msg->p, conf->msg->n);
+	x->hurried = conf->limit_us > 0 && conf->limit_us < SIPC_T1X64;
+	err = timer_start(&x->limit, s->conf.loop,
+	    x->hurried ? conf->limit_us : SIPC_T1X64, on_limit, x);
+	x->msg = *conf->msg; /* borrowed until it succeeds */
+	if (err == 0 &&
+	    (sip_flow_is_reliable(conf->flow) || x->msg.n <= SIPC_UDP_MAX ||
+		!x_connect(x, conf->flow))) {
+		sip_watch_set(&x->w, conf->flow, on_flow, x);
+		err = x_send(x);
+	}
 	if (err != 0) {
+		buf_init(&x->msg, 0);
 		sip_ctxn_free(x);
 		return err;
 	}
-	x->msg = *conf->msg;
 	buf_init(conf->msg, 0);
 	x->cb = conf->cb;
 	x->arg = conf->arg;
@@ -264,9 +397,14 @@ sip_ctxn_cancel(struct sip_ctxn *x)
 static void
 on_provisional(struct sip_ctxn *x, struct sip_msg **rsp)
 {
-	if (x->state == X_TRYING)
+	if (x->state == X_TRYING) {
 		x_enter(x, X_PROCEEDING);
-	else if (x->state != X_PROCEEDING)
+		/* It is there: now it may take its time. */
+		if (x->hurried &&
+		    timer_start(&x->limit, x->s->conf.loop, SIPC_T1X64,
+			on_limit, x) != 0)
+			x->hurried = false;
+	} else if (x->state != X_PROCEEDING)
 		return;
 	if (x->invite) {
 		timer_stop(&x->again);
@@ -377,6 +515,8 @@ sip_ctxn_input(
 		if (x->w.flow != src->flow &&
 		    (x->w.flow->t != SIPC_UDP || src->sock != x->w.flow->sock))
 			continue;
+		if (x->udp_id != 0)
+			m->flow = x->udp_id;
 		if (m->code < 200)
 			on_provisional(x, rsp);
 		else if (!x->invite)

@@ -74,6 +74,18 @@ on_datagram(
 	(void)sip_release(s);
 }
 
+/* udp_err_cb: nobody is there. */
+static void
+on_unreachable(struct udp *u, int err, const struct addr *to, void *arg)
+{
+	struct sip_sock *k = arg;
+	struct sip_flow *f = sip_flow_find_udp(k->s, k, to);
+
+	(void)u;
+	if (f != NULL && (err == ECONNREFUSED || err == EHOSTUNREACH))
+		sip_ctxn_unreachable(f, err);
+}
+
 int
 sip_sock_open(struct sip_sock **out, struct sip_stack *s,
     const struct addr *local, bool listener)
@@ -87,6 +99,9 @@ sip_sock_open(struct sip_sock **out, struct sip_stack *s,
 	k->listener = listener;
 	err =
 	    udp_open(&k->u, s->conf.loop, local, s->conf.dscp, on_datagram, k);
+	if (err == 0)
+		ignore_err(udp_on_unreachable(k->u, on_unreachable),
+		    "what is silent is given up, too, only later");
 	if (err != 0) {
 		free(k);
 		return err;

@@ -36,6 +36,13 @@ enum {
 	SIPC_TARGETS_MAX = 16,
 	/* Targets that failed lately: those of a few servers. */
 	SIPC_BADS_MAX = 64,
+	/* RFC 3261 18.1.1: above it UDP might be cut on the way .. */
+	SIPC_UDP_MAX = 1300,
+	/* .. and TCP is tried for so long: a firewall may be silent. */
+	SIPC_BIG_CONNECT_S = 2,
+	/* Where there is another target, one that says nothing for so long is
+	 * given up (four repetitions on UDP, a lost SYN or two on TCP). */
+	SIPC_TRY_S = 5,
 	/* Domains known to offer TLS: those of the accounts and of calls. */
 	SIPC_TLS_DOMAINS_MAX = 64,
 	/* Servers of one account: sip.proxy, sip.bkproxy1, sip.bkproxy2. */

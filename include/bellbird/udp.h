@@ -26,6 +26,13 @@ void udp_free(struct udp *u);
 /* udp_send returns an errno; EAGAIN means dropped by a full socket buffer. */
 MUST_CHECK int udp_send(
     struct udp *u, const void *p, size_t n, const struct addr *to);
+/* udp_on_unreachable has `cb` hear that a datagram of ours could not be
+ * delivered (ICMP: ECONNREFUSED, EHOSTUNREACH, ENETUNREACH..); from the loop.
+ * Whoever guesses addresses and ports can forge that: take it as a hint.  The
+ * callback may free the socket. */
+typedef void(udp_err_cb)(
+    struct udp *u, int err, const struct addr *to, void *arg);
+MUST_CHECK int udp_on_unreachable(struct udp *u, udp_err_cb *cb);
 /* udp_local stores what the socket is bound to, with its real port. */
 void udp_local(const struct udp *u, struct addr *out);
 /* udp_fd: for socket options only. */

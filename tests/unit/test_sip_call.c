@@ -224,9 +224,12 @@ nobody_answers(void **state)
 	} v[] = {
 		{ "refused connection", "sip:127.0.0.1:1;transport=tcp", 0,
 		    ECONNREFUSED, 1000 },
-		{ "a silent port", "sip:127.0.0.1:9;transport=udp", 408,
-		    ETIMEDOUT, 33000 },
+		{ "a closed port", "sip:127.0.0.1:9;transport=udp", 0,
+		    ECONNREFUSED, 100 },
+		{ "a silent one", NULL, 408, ETIMEDOUT, 33000 },
 	};
+	struct peer p;
+	char to[64];
 	struct fix f;
 
 	(void)state;
@@ -235,12 +238,18 @@ nobody_answers(void **state)
 			.sdp = slice_of("offer") };
 
 		fix_open(&f);
+		peer_open(&p, &f.w, "127.0.0.1");
+		(void)snprintf(
+		    to, sizeof(to), "sip:127.0.0.1:%u", addr_port(&p.at));
+		if (c.to == NULL)
+			c.to = to;
 		assert_int_equal(
 		    sip_call_invite(&f.a.call, f.a.s, &c, on_call_event, &f.a),
 		    0);
 		pass(&f.w, v[i].ms);
 		ended(&f.a, v[i].code, v[i].err, false);
 		clean(&f, &f.a);
+		peer_close(&p);
 		fix_close(&f);
 	}
 }

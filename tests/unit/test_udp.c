@@ -190,6 +190,54 @@ bad_arguments_and_taken_ports_are_errors(void **state)
 	assert_null(u);
 }
 
+static unsigned int came_back;
+static struct addr came_back_from;
+
+static void
+on_unreachable(struct udp *u, int err, const struct addr *to, void *arg)
+{
+	(void)arg;
+	assert_ptr_equal(u, a);
+	assert_int_equal(err, ECONNREFUSED);
+	came_back++;
+	came_back_from = *to;
+	if (free_it) {
+		udp_free(a);
+		a = NULL;
+	}
+}
+
+static void
+a_closed_port_is_told_and_hinders_nobody(void **state)
+{
+	static const char *const ips[] = { "127.0.0.1", "::1" };
+	struct addr closed;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		open_pair(ips[i], 0);
+		assert_int_equal(udp_on_unreachable(a, on_unreachable), 0);
+		closed = at_a;
+		addr_set_port(&closed, 9);
+		came_back = 0;
+		assert_int_equal(udp_send(a, "x", 1, &closed), 0);
+		/* not told yet; this one must leave all the same */
+		assert_int_equal(udp_send(a, "y", 1, &at_b), 0);
+		loop_fake_run(l, 0);
+		assert_int_equal(received, 1);
+		assert_int_equal(came_back, 1);
+		assert_true(addr_eq(&came_back_from, &closed));
+		free_it = true;
+		assert_int_equal(udp_send(a, "x", 1, &closed), 0);
+		assert_int_equal(udp_send(b, "x", 1, &at_a), 0);
+		loop_fake_run(l, 0);
+		assert_int_equal(came_back, 2);
+		assert_null(a);
+		udp_free(b);
+		b = NULL;
+	}
+}
+
 /* Two zones on one port hear their own group each. */
 static void
 multicast_groups_share_a_port(void **state)
@@ -234,6 +282,7 @@ main(void)
 		T(a_burst_does_not_starve_the_loop),
 		T(the_callback_may_free_the_socket),
 		T(bad_arguments_and_taken_ports_are_errors),
+		T(a_closed_port_is_told_and_hinders_nobody),
 		T(multicast_groups_share_a_port),
 	};
 
