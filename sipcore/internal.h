@@ -236,6 +236,9 @@ void sip_write_body(struct buf *b, const char *type, struct slice body);
 const char *sip_phrase(int code);
 /* sip_clean: may this text be put into a header line? (no line ends) */
 bool sip_clean(const char *s);
+/* sip_lines_fit: are these header lines, each with its CRLF, and nothing that
+ * ends them early? */
+bool sip_lines_fit(const char *lines);
 
 /* ---- sip_tp.c, sip_udp.c: flows ---- */
 
@@ -425,6 +428,7 @@ struct sip_stack {
 	bool clear_ok; /* domains that offered TLS may be spoken to in clear */
 	struct sip_allow *allow; /* owned list */
 	unsigned int allow_gen;
+	enum sip_refuse refuse;
 	struct sip_stack_stats stats;
 	struct sip_trace_ring kept;
 	sip_trace_cb *on_trace; /* NULL: nobody listens */

@@ -86,6 +86,12 @@ sip_stack_set_allow(
 	return 0;
 }
 
+void
+sip_stack_set_refuse(struct sip_stack *s, enum sip_refuse how)
+{
+	s->refuse = how;
+}
+
 /* Goes through the list. */
 static bool
 is_allowed(const struct sip_stack *s, const struct sip_src *src)

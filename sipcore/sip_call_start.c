@@ -72,6 +72,19 @@ opt_copy(char **out, const char *s)
 	return *out != NULL ? 0 : ENOMEM;
 }
 
+/* The same for a host: it goes into a URI. */
+static int
+host_copy(char **out, const char *s)
+{
+	struct slice host;
+	uint16_t port;
+
+	if (s != NULL && s[0] != '\0' &&
+	    addr_split(slice_of(s), &host, &port) != 0)
+		return E_PARSE;
+	return opt_copy(out, s);
+}
+
 /* Copies what the INVITE will need. */
 static int
 setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
@@ -89,10 +102,13 @@ setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
 	u->policy_arg = conf->policy_arg;
 	if ((err = to_read(c, conf)) != 0 ||
 	    (err = opt_copy(&u->from_user, conf->from_user)) != 0 ||
-	    (err = opt_copy(&u->from_host, conf->from_host)) != 0 ||
+	    (err = host_copy(&u->from_host, conf->from_host)) != 0 ||
 	    (err = sip_call_sdp_set(c, conf->sdp)) != 0)
 		return err;
 	c->late = conf->sdp.n == 0;
+	/* Whoever composed them: no line of theirs becomes one of ours. */
+	if (conf->headers != NULL && !sip_lines_fit(conf->headers))
+		return E_PARSE;
 	if (conf->headers != NULL &&
 	    (u->headers = strdup(conf->headers)) == NULL)
 		return ENOMEM;

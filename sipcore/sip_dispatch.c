@@ -44,6 +44,15 @@ sip_reject(struct sip_stack *s, const struct sip_src *src,
 	buf_clear(&b);
 }
 
+/* Is somebody who may not call told so? */
+static bool
+is_told(const struct sip_stack *s, const struct sip_src *src)
+{
+	if (s->refuse == SIPC_REFUSE_AUTO)
+		return src->flow != NULL && src->flow->t != SIPC_UDP;
+	return s->refuse == SIPC_REFUSE_ANSWER;
+}
+
 /* May this request come in?  In a dialog its peer may. */
 static bool
 may_enter(struct sip_stack *s, const struct sip_src *src,
@@ -55,8 +64,7 @@ may_enter(struct sip_stack *s, const struct sip_src *src,
 	log_info(LOGC_SIP, src->flow != NULL ? src->flow->id : 0,
 	    "request refused method=%s from=%s", esc(m->method),
 	    esc_n(m->from_uri.p, m->from_uri.n));
-	/* On UDP the source may be forged: silence. */
-	if (src->flow != NULL && src->flow->t != SIPC_UDP)
+	if (is_told(s, src))
 		sip_reject(s, src, m, 403, NULL);
 	return false;
 }

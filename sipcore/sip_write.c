@@ -129,6 +129,32 @@ sip_clean(const char *s)
 	return true;
 }
 
+bool
+sip_lines_fit(const char *lines)
+{
+	struct slice rest = slice_of(lines), line, name, value;
+	const char *end;
+
+	while (rest.n > 0) {
+		if ((end = memmem(rest.p, rest.n, "\r\n", 2)) == NULL)
+			return false;
+		line = (struct slice){ rest.p, (size_t)(end - rest.p) };
+		rest.p += line.n + 2;
+		rest.n -= line.n + 2;
+		/* No fold: it would belong to what is above it. */
+		if (!slice_cut(line, ':', &name, &value) || line.n == 0 ||
+		    *line.p == ' ' || *line.p == '\t' ||
+		    !sip_is_token(slice_trim(name)))
+			return false;
+		for (size_t i = 0; i < value.n; i++) {
+			if (((uint8_t)value.p[i] < ' ' && value.p[i] != '\t') ||
+			    value.p[i] == 0x7f)
+				return false;
+		}
+	}
+	return true;
+}
+
 /* Takes the next ";name=value" off `*rest`, which starts with a semicolon. */
 static struct slice
 param_take(struct slice *rest)

@@ -278,6 +278,16 @@ app_open_tls(struct app *a)
 	return 0;
 }
 
+/* sip.refuse as sipcore knows it. */
+static enum sip_refuse
+refuse_of(const char *word)
+{
+	if (strcmp(word, "drop") == 0)
+		return SIPC_REFUSE_DROP;
+	return strcmp(word, "answer") == 0 ? SIPC_REFUSE_ANSWER
+					   : SIPC_REFUSE_AUTO;
+}
+
 void
 app_set_allow(struct app *a)
 {
@@ -286,6 +296,8 @@ app_set_allow(struct app *a)
 
 	if (sip_stack_set_allow(a->sip, list, why, sizeof(why)) != 0)
 		log_err(LOGC_SIP, 0, "sip.allow: %s; the old list stays", why);
+	sip_stack_set_refuse(
+	    a->sip, refuse_of(prov_get(a->store, "sip.refuse")));
 	sip_stack_allow_clear(
 	    a->sip, prov_get_bool(a->store, "sip.transp.clear"));
 }

@@ -115,8 +115,8 @@ void app_stop(struct app *a, int exit_code);
 void app_stop_check(struct app *a);
 /* app_apply makes changed settings count; `scopes` are PROV_S_* bits. */
 void app_apply(struct app *a, unsigned int scopes);
-/* app_set_allow reads sip.allow and sip.transp.clear again, app_set_level
- * log.level. */
+/* app_set_allow reads sip.allow, sip.refuse and sip.transp.clear again,
+ * app_set_level log.level. */
 void app_set_allow(struct app *a);
 void app_set_level(struct app *a);
 void app_log_problems(const struct prov_problems *problems);

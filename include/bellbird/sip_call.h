@@ -51,7 +51,8 @@ struct sip_call_conf {
  * sip_call_invite places a call.  Direct calls resolve the URI (RFC 3263 as
  * far as SRV and addresses) and open their own connection; the transport is
  * TLS for sips: and ;transport=tls, else what the URI says, else UDP.
- * E_PARSE for a URI that is none, E_SIP_NO_ROUTE if `reg` is not registered,
+ * E_PARSE for a URI that is none, or headers that are no whole lines;
+ * E_SIP_NO_ROUTE if `reg` is not registered,
  * E_SIP_INSECURE for a sips: URI over less than TLS, E_LIMIT above max_calls.
  */
 MUST_CHECK int sip_call_invite(struct sip_call **slot, struct sip_stack *s,

@@ -78,8 +78,7 @@ void sip_stack_each_listener(
  * (UDP: the address:port that answered REGISTER): a comma separated list of
  * CIDR, "tls:NAME" (a verified client certificate that carries NAME: see
  * tls_conn_peer_has_name), "any".  E_PARSE names the bad element in `why`;
- * nothing is changed then. Everyone else gets 403 on streams, silence on UDP
- * (no amplification).
+ * nothing is changed then. Everyone else is refused: sip_stack_set_refuse.
  */
 MUST_CHECK int sip_stack_set_allow(
     struct sip_stack *s, const char *list, char *why, size_t why_size);
@@ -106,8 +105,19 @@ void sip_stack_net_changed(struct sip_stack *s);
 /* sip_stack_set_max_calls changes sip_stack_conf.max_calls. */
 void sip_stack_set_max_calls(struct sip_stack *s, unsigned int max_calls);
 
+/* sip_stack_set_refuse: what those hear who may not send requests. */
+enum sip_refuse {
+	SIPC_REFUSE_AUTO,  /* 403 on connections; on UDP nothing: the source may
+			    * be forged, and scanners live on answers */
+	SIPC_REFUSE_DROP,  /* nothing */
+	SIPC_REFUSE_ANSWER /* 403, on UDP too */
+};
+void sip_stack_set_refuse(struct sip_stack *s, enum sip_refuse how);
+
 struct sip_stack_stats {
-	uint64_t rx_msgs, tx_msgs, rx_bad, refused; /* refused: by sip.allow */
+	uint64_t rx_msgs, tx_msgs;
+	uint64_t rx_bad;  /* could not be read, or had a fault */
+	uint64_t refused; /* requests of those who may not call */
 	unsigned int txns, dialogs, flows;
 };
 /* sip_stack_get_stats fills `*out`. */

@@ -273,3 +273,99 @@ def over_tls(t):
     c.load_cert_chain(t.pki.peer.pem)
     port = e.port("tls")
     run(t, e, "tls", lambda: Stream(port, c))
+
+
+EVIL = "x\r\nEvil: 1\r\nX: y"
+
+
+@bb.test(60)
+def nothing_injects(t):
+    """What settings, verbs and the control socket hand over is refused, or
+    becomes no line of a message."""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", 0))
+    s.settimeout(0.3)
+    port = s.getsockname()[1]
+    e = endpoint(t, **{"sip.transp": "udp", "sip.u1.user": "probe",
+                       "sip.proxy": "127.0.0.1:%d" % port})
+    heard = []
+
+    def listen():
+        while True:
+            try:
+                m, at = s.recvfrom(70000)
+            except OSError:
+                return
+            heard.append(m)
+            if m.startswith(b"REGISTER "):
+                s.sendto(b"SIP/2.0 200 OK\r\n" + b"".join(
+                    b"%s: %s%s\r\n" % (n, field(m, n), more)
+                    for n, more in ((b"Via", b""), (b"From", b""),
+                                    (b"To", b";tag=r"), (b"Call-ID", b""),
+                                    (b"CSeq", b""), (b"Contact", b""))) +
+                    b"Content-Length: 0\r\n\r\n", at)
+    listen()
+    t.ok(heard and heard[0].startswith(b"REGISTER "),
+         "the endpoint registers", heard[:1])
+    e.wait_account("registered", 5)
+    taken = []
+    for key in ("sip.u1.user", "sip.u1.auth", "sip.u1.dname", "sip.proxy",
+                "sip.obproxy", "sip.bkproxy1", "sip.auth.realm",
+                "sip.tls.name", "sip.allow", "sip.interop.ka.interval",
+                "admin.devname"):
+        if e.verb("config", "set", key, EVIL).code == 0:
+            taken.append(key)
+        listen()
+        e.verb("config", "unset", key)
+    t.note("settings that take line ends: %s" % (", ".join(taken) or "none"))
+    to = "sip:x@127.0.0.1:%d;transport=udp" % port
+    bad = []
+    for name, args in (
+            ("uri", {"uri": to + "\r\nEvil: 1"}),
+            ("number", {"uri": "12\r\nEvil: 1"}),
+            ("headers", {"uri": to, "headers": "Alert-Info: <x>\nEvil: 1\r\n"}),
+            ("headers", {"uri": to, "headers": "X: y\r\n\r\nEvil: 1\r\n"}),
+            ("headers", {"uri": to, "headers": "Reason: a\rEvil: 1\r\n"}),
+            ("headers", {"uri": to, "headers": "X: y\r\n Evil: 1\r\n"}),
+            ("headers", {"uri": to, "headers": "Via: SIP/2.0/UDP evil\r\n"})):
+        r = e.ask("call", **args)
+        # A number is escaped: one that is odd, no line end.
+        if r and r.get("call") and name != "number":
+            bad.append((name, args, r))
+        listen()
+    t.ok(not bad, "no verb takes a line end into a URI or header", bad)
+    listen()
+    e.wait_account("registered", 5)
+    good = e.ask("call", uri=to, headers="Alert-Info: <http://x/;info=y>\r\n")
+    listen()
+    t.ok(good and any(b"\r\nAlert-Info: <http" in m for m in heard),
+         "a header that is one goes out", (good, heard[-1:]))
+    evil = [m for m in heard
+            if re.search(rb"(?mi)^[ \t]*(evil|via: sip/2.0/udp evil)", m)]
+    t.ok(not evil, "%d messages sent, none with a line of others"
+         % len(heard), evil[:1])
+
+
+@bb.test(60)
+def strangers_are_counted(t):
+    """Who may not call is refused as sip.refuse says; the status counts."""
+    e = endpoint(t, **{"sip.allow": "192.0.2.1",
+                       "sip.listen.tcp": "127.0.0.1:0"})
+    text = dict((r[0], r[3]) for r in records())["cseq-largest"]
+    udp, tcp = e.port("udp"), e.port("tcp")
+    for how, over_udp, over_tcp in (("auto", 0, 403), ("drop", 0, 0),
+                                    ("answer", 403, 403)):
+        before = e.status()["sip"]["refused"]
+        r = e.verb("config", "set", "sip.refuse", how)
+        got = []
+        for peer in (Udp(udp), Stream(tcp)):
+            number[0] += 1
+            peer.send(expand(text, "127.0.0.1", peer.port, number[0]))
+            got.append(code_of(final(peer, 0.4)))
+            peer.close()
+        t.ok(r.code == 0 and got == [over_udp, over_tcp],
+             "sip.refuse = %s: %s over UDP, %s over TCP"
+             % (how, over_udp or "nothing", over_tcp or "nothing"), (r, got))
+        after = e.status()["sip"]["refused"]
+        t.ok(after == before + 2, "the status counts both",
+             (before, after))
