@@ -201,10 +201,37 @@ is_host_name(struct slice h)
 	return label > 0;
 }
 
+/* The host and port in a SIP URI, where the key takes one (range "SIP-URI"):
+ * parameters may follow, a user or headers may not.  Other text is left as it
+ * is. */
+static struct slice
+sip_uri_host(const struct check *c)
+{
+	struct slice v = c->v, rest;
+
+	if (strcmp(c->k->range, "SIP-URI") != 0)
+		return v;
+	if (v.n > 2 && v.p[0] == '<' && v.p[v.n - 1] == '>')
+		v = (struct slice){ v.p + 1, v.n - 2 };
+	if (v.n > 4 && strncasecmp(v.p, "sip:", 4) == 0)
+		v = (struct slice){ v.p + 4, v.n - 4 };
+	else if (v.n > 5 && strncasecmp(v.p, "sips:", 5) == 0)
+		v = (struct slice){ v.p + 5, v.n - 5 };
+	else
+		return c->v;
+	for (size_t i = 0; i < v.n; i++) {
+		if (!isgraph((unsigned char)v.p[i]) ||
+		    strchr("<>\"\\?@", v.p[i]) != NULL)
+			return c->v;
+	}
+	(void)slice_cut(v, ';', &v, &rest);
+	return v;
+}
+
 static int
 check_host(const struct check *c)
 {
-	struct slice host;
+	struct slice v = sip_uri_host(c), host;
 	struct addr a;
 	uint16_t port = 1;
 
@@ -212,11 +239,11 @@ check_host(const struct check *c)
 		return refuse(c,
 		    "is a URL: give the host alone, with :port "
 		    "where it is not the default");
-	if (addr_parse(&a, c->v, 1) == 0)
+	if (addr_parse(&a, v, 1) == 0)
 		return addr_port(&a) != 0
 		    ? accept_value(c, c->v)
 		    : refuse(c, "has port 0 (permitted are 1..65535)");
-	if (addr_split(c->v, &host, &port) != 0 || port == 0 ||
+	if (addr_split(v, &host, &port) != 0 || port == 0 ||
 	    !is_host_name(host))
 		return refuse(c,
 		    "is not a host name or address with an "

@@ -74,7 +74,11 @@ request_route {
   if (is_method("OPTIONS") && uri==myself && $rU==$null) { sl_send_reply("200","Keepalive"); exit; }
   if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; }
   if (has_totag()) {
-    if (loose_route()) { t_relay(); exit; }
+%(indialog)s    if (loose_route()) {
+      # who grants a GRUU routes requests to it (RFC 5627 5.1)
+      if (is_gruu()) lookup("location");
+      t_relay(); exit;
+    }
     if (is_method("ACK")) { if (t_check_trans()) t_relay(); exit; }
     sl_send_reply("404","Not here"); exit;
   }
@@ -118,6 +122,19 @@ ca_list = %(ca)s
 """
 
 
+# Requests in a dialog that have to be authenticated, too.
+CHALLENGE_IN_DIALOG = """    $var(pw) = "secret" + $fU;
+    if (is_method("INVITE|UPDATE|REFER")) {
+      if (!pv_proxy_authenticate("%(domain)s", "$var(pw)", "0")) {
+        xlog("L_WARN","BB challenges $rm $fU\\n");
+        proxy_challenge("%(domain)s", "1"); exit;
+      }
+      xlog("L_WARN","BB accepts $rm $fU\\n");
+      consume_credentials();
+    }
+"""
+
+
 def password(user):
     return "secret" + user
 
@@ -129,7 +146,8 @@ class Kamailio:
 
     def __init__(self, bench, cert=None, algorithm="SHA-256",
                  domain="localhost", host="127.0.0.1", name="kamailio",
-                 port=None, certs=None, device_ca=None, tls=None):
+                 port=None, certs=None, device_ca=None, tls=None,
+                 challenge_in_dialog=False):
         bb.need("kamailio")
         modules = "/usr/lib/x86_64-linux-gnu/kamailio/modules/"
         if not os.path.isdir(modules):
@@ -159,7 +177,9 @@ class Kamailio:
         conf = bb.write(os.path.join(d, "kamailio.cfg"), KAMAILIO % {
             "listen": "\n".join(listen),
             "domain": domain, "modules": modules, "dir": d,
-            "algorithm": algorithm})
+            "algorithm": algorithm,
+            "indialog": CHALLENGE_IN_DIALOG % {"domain": domain}
+            if challenge_in_dialog else ""})
         self.proc = bb.Proc(bench, name, ["kamailio", "-f", conf, "-DD", "-E",
                                           "-m", "32", "-M", "8", "-Y", d], cwd=d)
         bb.wait_until(lambda: bb.listening(self.tls), 10, "kamailio listens",

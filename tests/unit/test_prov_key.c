@@ -168,6 +168,15 @@ suggests_the_nearest_name(void **state)
 static const struct {
 	const char *key, *value, *want;
 } values[] = {
+	{ "sip.obproxy", "sip:p.example:5070;transport=tls;lr",
+	    "sip:p.example:5070;transport=tls;lr" },
+	{ "sip.obproxy", "<sips:[::1]:5061;lr>", "<sips:[::1]:5061;lr>" },
+	{ "sip.obproxy", "p.example", "p.example" },
+	{ "sip.obproxy", "sip:bob@p.example", NULL },
+	{ "sip.obproxy", "sip:p.example>;x", NULL },
+	{ "sip.obproxy", "sip:p.example?X=y", NULL },
+	{ "sip.obproxy", "sip:", NULL },
+	{ "sip.proxy", "sip:p.example", NULL },
 	{ "prov.use", "on", "1" },
 	{ "prov.use", "False", "0" },
 	{ "prov.use", "YES", "1" },
