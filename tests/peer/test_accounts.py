@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: ISC
 """Several accounts: each its own registration, connection and credentials."""
+import re
+import socket
 import time
 
 import bb
 import peers
+from registrar import header
 
 PAGE, ALERT, SECOND = "1001", "1003", "1004"
 
@@ -132,3 +135,104 @@ def tls_policy_of_each_account(t):
     w = e.status().get("warnings") or []
     t.ok(any("sip.u2.tls.verify" in x for x in w),
          "the status warns of sip.u2.tls.verify = 0", w)
+
+
+class UdpRegistrar:
+    """Takes every REGISTER over UDP, and calls who registered."""
+
+    def __init__(self, t):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.port = self.sock.getsockname()[1]
+        self.contacts = {}  # user: (URI, address)
+        t.closers.append(self.sock.close)
+
+    def read(self, seconds):
+        self.sock.settimeout(seconds)
+        data, src = self.sock.recvfrom(65536)
+        return data.decode(), src
+
+    def serve(self, users, seconds=8):
+        """Answers REGISTER until all of `users` have a contact, or none."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and set(self.contacts) != set(users):
+            try:
+                msg, src = self.read(0.5)
+            except socket.timeout:
+                continue
+            if not msg.startswith("REGISTER"):
+                continue
+            user = re.search(r"<sip:(\w+)@", header(msg, "To"))[1]
+            contact = header(msg, "Contact")
+            if header(msg, "Expires") == "0":
+                self.contacts.pop(user, None)
+            else:
+                self.contacts[user] = (contact.split(">")[0].strip("<"), src)
+            self.sock.sendto(("SIP/2.0 200 OK\r\n" + "".join(
+                "%s: %s\r\n" % (h, header(msg, h))
+                for h in ("Via", "From", "Call-ID", "CSeq", "Contact"))
+                + "To: %s;tag=r\r\nContent-Length: 0\r\n\r\n"
+                % header(msg, "To")).encode(), src)
+        return set(self.contacts) == set(users)
+
+    def invite(self, user, uri=None):
+        """The codes that come for an INVITE of that user, up to 180 or a
+        final one."""
+        contact, dst = self.contacts[user]
+        body = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\n" \
+            "c=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n"
+        self.sock.sendto((
+            "INVITE %s SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:%d;"
+            "branch=z9hG4bK-%s;rport\r\nMax-Forwards: 70\r\n"
+            "From: <sip:x@bb.test>;tag=f\r\nTo: <sip:%s@bb.test>\r\n"
+            "Call-ID: call-%s\r\nCSeq: 1 INVITE\r\nContact: "
+            "<sip:x@127.0.0.1:%d>\r\nContent-Type: application/sdp\r\n"
+            "Content-Length: %d\r\n\r\n%s" % (
+                uri or contact, self.port, uri or user, user, uri or user,
+                self.port, len(body), body)).encode(), dst)
+        codes = []
+        while not codes or codes[-1] < 180:
+            msg, _ = self.read(5)
+            if msg.startswith("SIP/2.0") and "call-" in msg:
+                codes.append(int(msg.split()[1]))
+        return codes
+
+
+@bb.test(40)
+def over_udp_the_request_uri_tells(t):
+    """Two accounts of one server over UDP have one socket and one peer; whom
+    a call is for tells its first line."""
+    r = UdpRegistrar(t)
+    e = t.endpoint(conf={
+        "sip.proxy": "127.0.0.1:%d" % r.port, "sip.transp": "udp",
+        "sip.u1.user": PAGE, "sip.alert1.use": "1",
+        "sip.alert1.user": ALERT, "audio.device": "null",
+        "sip.interop.ka.interval": "1"}).start()
+    t.ok(r.serve([PAGE, ALERT]), "both register", r.contacts)
+    wait_account(e, "u1", "registered")
+    wait_account(e, "alert1", "registered")
+    t.ok(r.contacts[PAGE][1] == r.contacts[ALERT][1] and
+         r.contacts[PAGE][0] != r.contacts[ALERT][0],
+         "from one socket, with a contact each", r.contacts)
+    t.ok(r.invite(ALERT)[-1] == 180, "the alert rings")
+    t.ok(e.wait_call(3, account="alert1")["state"] == "ringing",
+         "and is known as such", e.calls())
+    t.ok(r.invite(PAGE)[-1] == 200, "the page is answered")
+    t.ok(e.wait_call(3, account="u1", direction="in"), "as one", e.calls())
+    t.ok(r.invite(PAGE, "sip:nobody@127.0.0.1")[-1] == 404,
+         "a user who is none of both is 404")
+    e.verb("hangup")
+    e.verb("config", "set", "sip.alert1.use", "0")
+    t.ok(r.serve([PAGE]), "alert1 unregisters", r.contacts)
+    bb.wait_until(lambda: not account(e, "alert1"), 5, "it is gone")
+
+    def pinged():
+        try:
+            return r.read(0.2)[0] == "\r\n\r\n"
+        except socket.timeout:
+            return False
+    while pinged():  # those that came before
+        pass
+    bb.wait_until(pinged, 5, "u1 is still kept alive")
+    t.ok(account(e, "u1")["state"] == "registered", "u1 stays", account(
+        e, "u1"))
