@@ -59,7 +59,7 @@ changed(struct link_watch *w)
 
 /* Is there a change among these messages? */
 static bool
-matters(const struct nlmsghdr *h, size_t n)
+matters(struct nlmsghdr *h, size_t n)
 {
 	for (; NLMSG_OK(h, n); h = NLMSG_NEXT(h, n)) {
 		switch (h->nlmsg_type) {
@@ -101,7 +101,7 @@ on_readable(int fd, int what, void *arg)
 		/* Other processes may send, too: pid 0 is the kernel. */
 		if (len == sizeof(from) && from.nl_pid == 0 &&
 		    ((size_t)n > sizeof(room) ||
-			matters((const void *)room, (size_t)n)))
+			matters((void *)room, (size_t)n)))
 			changed(w);
 	}
 	loop_leave(l, t0, "link");

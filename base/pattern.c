@@ -121,7 +121,7 @@ class_add(uint8_t *set, char name)
 		set_add(set, 'a', 'z');
 		set_add(set, 'A', 'Z');
 		set_add(set, '_', '_');
-		/* FALLTHROUGH */
+		__attribute__((fallthrough));
 	case 'd':
 		set_add(set, '0', '9');
 		return true;
