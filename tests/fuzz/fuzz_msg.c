@@ -56,6 +56,10 @@ on_out(struct slice out)
 		assert(out.n == 0 || out.n % 2 == 0);
 		return;
 	}
+	/* A keep-alive by STUN (RFC 8489 5: the first two bits are 0). */
+	if (out.n >= 20 && ((uint8_t)out.p[0] & 0xc0) == 0 &&
+	    memcmp(out.p + 4, "\x21\x12\xa4\x42", 4) == 0)
+		return;
 	if (sip_frame_datagram(out, &n, &bad) != 0) {
 		/* What was too much in a request is so in its answer. */
 		if (memcmp(out.p, "SIP/2.0 ", 8) == 0 &&
@@ -174,6 +178,18 @@ static void
 do_stranger(struct world *w, struct slice in)
 {
 	seam_udp_in(in, &w->far);
+}
+
+/* .. or a datagram to the account's server that did not arrive. */
+static void
+do_lost(struct world *w, struct slice in)
+{
+	struct addr to;
+
+	(void)w;
+	if (addr_parse(&to, slice_of("127.0.0.1"),
+		(digit(in) & 1) != 0 ? 5060 : 5070) == 0)
+		seam_udp_lost(&to);
 }
 
 static void
@@ -308,6 +324,7 @@ static const struct {
 } steps[] = {
 	{ 'u', true, do_udp },
 	{ 'x', true, do_stranger },
+	{ 'l', false, do_lost },
 	{ 's', true, do_stream },
 	{ 'd', true, do_dialed },
 	{ 'c', false, do_close },

@@ -7,6 +7,7 @@ FUZZ_CPPFLAGS = $(AM_CPPFLAGS) -iquote $(top_srcdir)/%D%
 FUZZ_WRAP_RANDOM = -Wl,--wrap=tls_random,--wrap=tls_random_id
 FUZZ_WRAP = $(FUZZ_WRAP_RANDOM) \
 	-Wl,--wrap=udp_open,--wrap=udp_free,--wrap=udp_send,--wrap=udp_local \
+	-Wl,--wrap=udp_on_unreachable,--wrap=dns_naptr \
 	-Wl,--wrap=addr_local_for,--wrap=dns_addr,--wrap=dns_srv,--wrap=dns_stop \
 	-Wl,--wrap=tls_conn_connect,--wrap=tls_conn_set_cb,--wrap=tls_conn_free \
 	-Wl,--wrap=tls_conn_write,--wrap=tls_conn_peek,--wrap=tls_conn_drain \

@@ -19,6 +19,7 @@ enum { IN_MAX = 256 * 1024, OUT_MAX = 1024 * 1024 };
 struct udp {
 	LIST_ENTRY(udp) link;
 	udp_cb *cb;
+	udp_err_cb *err_cb; /* or NULL */
 	void *arg;
 	struct addr local;
 	bool in_cb, dead;
@@ -77,6 +78,7 @@ void __wrap_udp_free(struct udp *u);
 int __wrap_udp_send(
     struct udp *u, const void *p, size_t n, const struct addr *to);
 void __wrap_udp_local(const struct udp *u, struct addr *a);
+int __wrap_udp_on_unreachable(struct udp *u, udp_err_cb *cb);
 int __wrap_addr_local_for(const struct addr *peer, struct addr *a);
 
 int
@@ -126,6 +128,13 @@ __wrap_udp_local(const struct udp *u, struct addr *a)
 }
 
 int
+__wrap_udp_on_unreachable(struct udp *u, udp_err_cb *cb)
+{
+	u->err_cb = cb;
+	return 0;
+}
+
+int
 __wrap_addr_local_for(const struct addr *peer, struct addr *a)
 {
 	(void)peer;
@@ -133,24 +142,47 @@ __wrap_addr_local_for(const struct addr *peer, struct addr *a)
 	return 0;
 }
 
+/* The oldest socket is the listener. */
+static struct udp *
+udp_first(void)
+{
+	struct udp *u = LIST_FIRST(&udps), *next;
+
+	while (u != NULL && (next = LIST_NEXT(u, link)) != NULL)
+		u = next;
+	return u;
+}
+
 void
 seam_udp_in(struct slice in, const struct addr *from)
 {
-	struct udp *u = LIST_FIRST(&udps), *next;
+	struct udp *u = udp_first();
 	uint8_t *copy;
 
-	/* The oldest is the listener. */
-	while (u != NULL && (next = LIST_NEXT(u, link)) != NULL)
-		u = next;
 	if (u == NULL || in.n > 65535 || (copy = malloc(in.n + 64)) == NULL)
 		return;
-	memcpy(copy, in.p, in.n);
+	if (in.n > 0)
+		memcpy(copy, in.p, in.n);
 	u->in_cb = true;
 	u->cb(u, copy, in.n, from, u->arg);
 	u->in_cb = false;
 	if (u->dead)
 		free(u);
 	free(copy);
+}
+
+void
+seam_udp_lost(const struct addr *to)
+{
+	struct udp *u = udp_first();
+
+	if (u == NULL || u->err_cb == NULL)
+		return;
+	u->in_cb = true;
+	u->err_cb(u, ECONNREFUSED, to, u->arg);
+	u->in_cb = false;
+	if (u->dead)
+		free(u);
 }
 
 /* ---- connections ---- */
@@ -413,6 +445,8 @@ int __wrap_dns_addr(struct dns_query **slot, struct dns *d, const char *host,
     uint16_t port, dns_addr_cb *cb, void *arg);
 int __wrap_dns_srv(struct dns_query **slot, struct dns *d, const char *name,
     dns_srv_cb *cb, void *arg);
+int __wrap_dns_naptr(struct dns_query **slot, struct dns *d, const char *name,
+    dns_naptr_cb *cb, void *arg);
 void __wrap_dns_stop(struct dns_query **slot);
 
 struct dns_query {
@@ -420,6 +454,7 @@ struct dns_query {
 	struct dns_query **slot;
 	dns_addr_cb *addr_cb;
 	dns_srv_cb *srv_cb;
+	dns_naptr_cb *naptr_cb;
 	void *arg;
 	struct addr a;
 	bool found;
@@ -435,6 +470,8 @@ on_resolved(void *arg)
 	free(arg);
 	if (q.srv_cb != NULL)
 		q.srv_cb(E_DNS_NODATA, NULL, 0, q.arg);
+	else if (q.naptr_cb != NULL)
+		q.naptr_cb(E_DNS_NODATA, NULL, 0, q.arg);
 	else if (q.found)
 		q.addr_cb(0, &q.a, 1, q.arg);
 	else
@@ -483,6 +520,20 @@ __wrap_dns_srv(struct dns_query **slot, struct dns *d, const char *name,
 	(void)name;
 	if (err == 0)
 		q->srv_cb = cb;
+	return err;
+}
+
+int
+__wrap_dns_naptr(struct dns_query **slot, struct dns *d, const char *name,
+    dns_naptr_cb *cb, void *arg)
+{
+	struct dns_query *q;
+	int err = query_new(slot, &q, arg);
+
+	(void)d;
+	(void)name;
+	if (err == 0)
+		q->naptr_cb = cb;
 	return err;
 }
 

@@ -26,6 +26,8 @@ void seam_close(void);
 
 /* A datagram from `from` to the first socket that is there. */
 void seam_udp_in(struct slice in, const struct addr *from);
+/* seam_udp_lost: what was sent from it to `to` did not arrive (ICMP). */
+void seam_udp_lost(const struct addr *to);
 /* seam_accept: somebody connects to the first listener; NULL: none there. */
 struct tls_conn *seam_accept(const struct addr *from);
 /* seam_dialed: the newest connection that was made outwards; NULL: none. */
