@@ -8,6 +8,7 @@
 #include "bellbird/sip_auth.h"
 #include "bellbird/sip_call.h"
 #include "bellbird/sip_limits.h"
+#include "bellbird/sip_refer.h"
 #include "bellbird/sip_reg.h"
 #include "bellbird/sip_stack.h"
 #include "bellbird/sip_trace.h"
@@ -21,7 +22,10 @@
 #define SIPC_T4    (5 * SIPC_S)
 #define SIPC_T1X64 (64 * SIPC_T1) /* timers B, D, F, H, J, L, M */
 
-#define SIPC_ALLOW "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE"
+#define SIPC_ALLOW                                                 \
+	"INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, " \
+	"NOTIFY, MESSAGE"
+#define SIPC_SUPPORTED "timer, replaces, norefersub"
 
 enum { SIPC_TAG_LEN = 16, SIPC_BRANCH_LEN = 31, SIPC_CALL_ID_LEN = 32 };
 
@@ -152,6 +156,9 @@ enum sip_hid {
 	SIPH_AUTHORIZATION,
 	SIPH_FLOW_TIMER,
 	SIPH_WARNING,
+	SIPH_EVENT,
+	SIPH_REFER_TO,
+	SIPH_REFERRED_BY,
 	SIPH_MAX
 };
 struct sip_hdr {
@@ -410,6 +417,8 @@ struct sip_stack {
 	LIST_HEAD(, sip_sock) socks;
 	LIST_HEAD(, sip_reg) regs;
 	LIST_HEAD(, sip_call) calls;
+	LIST_HEAD(, sip_referral) referrals;
+	enum sip_replaces_mode replaces;
 	LIST_HEAD(, sip_ctxn) all_ctxns;
 	LIST_HEAD(, sip_req) all_reqs;
 	struct sip_dones done_ring;
@@ -768,7 +777,14 @@ struct sip_call {
 	bool end_by_peer;
 	char *id_esc, *remote_esc, *name_esc, *local_esc; /* owned */
 	char reason[96];
-	struct sip_call_setup *setup; /* owned; outgoing until answered */
+	struct sip_call_setup *setup;  /* owned; outgoing until answered */
+	struct sip_info *info;         /* owned: INFOs of ours, or NULL */
+	struct sip_refer *refer;       /* owned: REFER of ours, or NULL */
+	struct sip_req *refer_req;     /* theirs, not yet answered */
+	struct sip_referral *referral; /* borrowed: who hears of it */
+	unsigned int num_refers;       /* of theirs, so far */
+	struct sip_call *replaces;    /* borrowed: ends when this is answered */
+	struct sip_call *replaced_by; /* the other way round */
 };
 
 /* What an outgoing call needs until it is answered. */
@@ -811,8 +827,10 @@ void sip_call_index(struct sip_call *c); /* puts it into the tables */
 struct sip_call_rq {
 	const char *method;
 	const char *headers;
-	struct slice sdp;
+	const char *type; /* of the body; NULL: SDP */
+	struct slice sdp; /* the body */
 	sip_ctxn_cb *cb;
+	void *arg; /* of `cb`; NULL: the call */
 };
 /* sip_call_request sends a request in the dialog with the next CSeq. */
 MUST_CHECK int sip_call_request(
@@ -873,6 +891,43 @@ void sip_session_retry(struct sip_call *c, int64_t us);
 bool sip_session_longer(struct sip_call *c, const struct sip_msg *rsp);
 /* sip_call_refresh sends UPDATE or the same offer again. */
 MUST_CHECK int sip_call_refresh(struct sip_call *c);
+
+/* ---- sip_info.c: INFO (RFC 6086) with DTMF ---- */
+
+void sip_info_in(struct sip_call *c, struct sip_req *r);
+void sip_info_free(struct sip_info *n);
+/* sip_msg_is_type: is the body of that media type (parameters aside)? */
+bool sip_msg_is_type(const struct sip_msg *m, const char *type);
+
+/* ---- sip_refer.c, sip_refer_in.c, sip_replaces.c ---- */
+
+/* What a Replaces field names (RFC 3891 6.1). */
+struct sip_replaces {
+	struct slice call_id, to_tag, from_tag;
+	bool early_only;
+};
+/* sip_replaces_parse reads the value of a field; E_PARSE. */
+MUST_CHECK int sip_replaces_parse(struct sip_replaces *out, struct slice v);
+/* sip_replaces_put appends the value that names the dialog of `c` to its
+ * peer, escaped for a URI. */
+void sip_replaces_put(struct buf *b, const struct sip_call *c);
+/* sip_replaces_judge: the call that this INVITE is to replace, NULL in `*old`
+ * if it names none; else the code to refuse it with (RFC 3891 3). */
+int sip_replaces_judge(
+    struct sip_stack *s, struct sip_req *r, struct sip_call **old);
+void sip_replaces_set(struct sip_call *c, struct sip_call *old);
+/* sip_replaces_gone: the call goes; nobody replaces it, and it nobody. */
+void sip_replaces_gone(struct sip_call *c);
+
+/* sip_refer_notified serves a NOTIFY in the dialog: how our REFER goes. */
+void sip_refer_notified(struct sip_call *c, struct sip_req *r);
+void sip_refer_free(struct sip_refer *n);
+/* sip_refer_in serves a REFER of the peer. */
+void sip_refer_in(struct sip_call *c, struct sip_req *r);
+/* sip_referral_call_gone: the call is freed; reports go on without it. */
+void sip_referral_call_gone(struct sip_call *c);
+void sip_referral_reg_gone(struct sip_stack *s, const struct sip_reg *r);
+void sip_referrals_free(struct sip_stack *s);
 
 /* ---- sip_err.c ---- */
 

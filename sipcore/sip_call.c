@@ -52,6 +52,11 @@ sip_call_drop(struct sip_call *c)
 	sip_ctxn_stop(&c->inv);
 	sip_ctxn_stop(&c->re);
 	sip_ctxn_detach(&c->bye);
+	sip_info_free(c->info);
+	sip_refer_free(c->refer);
+	sip_call_refer_reject(c, 481);
+	sip_referral_call_gone(c);
+	sip_replaces_gone(c);
 	sip_watch_clear(&c->w);
 	sip_watch_clear(&c->w2);
 	sip_htab_del(&s->merges, &c->merge);
@@ -315,6 +320,7 @@ sip_call_reg_gone(struct sip_stack *s, const struct sip_reg *r)
 		if (c->reg == r)
 			c->reg = NULL;
 	}
+	sip_referral_reg_gone(s, r);
 }
 
 void
@@ -466,12 +472,13 @@ sip_call_request(
 	struct sip_dlg_req q = { .method = rq->method,
 		.cseq = c->dlg.lcseq + 1,
 		.headers = rq->headers,
-		.type = "application/sdp",
+		.type = rq->type != NULL ? rq->type : "application/sdp",
 		.body = rq->sdp,
 		.branch = branch };
-	struct sip_ctxn_conf xc = {
-		.method = rq->method, .branch = branch, .cb = rq->cb, .arg = c
-	};
+	struct sip_ctxn_conf xc = { .method = rq->method,
+		.branch = branch,
+		.cb = rq->cb,
+		.arg = rq->arg != NULL ? rq->arg : c };
 	struct buf b, credentials;
 	int err;
 

@@ -49,10 +49,10 @@ answer_headers(struct sip_call *c, int code, struct buf *b)
 {
 	if (code <= 100 || code >= 300)
 		return 0;
-	ignore_err(
-	    buf_printf(b,
-		"Contact: %s\r\nAllow: " SIPC_ALLOW "\r\nSupported: timer\r\n",
-		c->dlg.contact),
+	ignore_err(buf_printf(b,
+		       "Contact: %s\r\nAllow: " SIPC_ALLOW
+		       "\r\nSupported: " SIPC_SUPPORTED "\r\n",
+		       c->dlg.contact),
 	    "sticks in the buf");
 	if (code >= 200)
 		sip_session_answer(c, c->req->msg, b);
@@ -268,12 +268,16 @@ call_unowned(struct sip_call *c)
 void
 sip_call_invited(struct sip_stack *s, struct sip_req *r)
 {
-	struct sip_call *c = NULL;
-	int err = ENOMEM, code = 0;
+	struct sip_call *c = NULL, *old;
+	int err = ENOMEM, code = sip_replaces_judge(s, r, &old);
 
-	if (s->conf.on_call == NULL)
+	if (code != 0)
+		log_info(LOGC_SIP, r->msg->flow,
+		    "INVITE with Replaces answered code=%d", code);
+	else if (s->conf.on_call == NULL)
 		code = 480;
-	else if (s->num_calls >= s->conf.max_calls)
+	/* One that takes the place of another needs none of its own. */
+	else if (s->num_calls >= s->conf.max_calls + (old != NULL))
 		code = 486;
 	else if ((err = sip_call_new(&c, s)) != 0 ||
 	    (err = call_fill(c, r)) != 0)
@@ -287,6 +291,8 @@ sip_call_invited(struct sip_stack *s, struct sip_req *r)
 	}
 	log_info(LOGC_SIP, c->w.flow->id, "call in id=%s from=%s", c->id_esc,
 	    c->remote_esc);
+	if (old != NULL)
+		sip_replaces_set(c, old);
 	s->fresh = c;
 	s->conf.on_call(c, s->conf.arg);
 	if (s->dead || s->fresh != c)

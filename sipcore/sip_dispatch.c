@@ -83,7 +83,9 @@ extensions_judge(const struct sip_msg *m, struct verdict *v)
 		list = slice_of(field);
 		while (sip_list_next(&list, &one)) {
 			if (slice_case_is(one, "timer") ||
-			    slice_case_is(one, "answermode"))
+			    slice_case_is(one, "answermode") ||
+			    slice_case_is(one, "replaces") ||
+			    slice_case_is(one, "norefersub"))
 				continue;
 			k = snprintf(v->headers + n, sizeof(v->headers) - n,
 			    "Unsupported: " SLICE_FMT "\r\n", SLICE_ARG(one));
@@ -326,7 +328,7 @@ answer_options(struct sip_req *r)
 {
 	answer(r, 200,
 	    "Allow: " SIPC_ALLOW "\r\nAccept: application/sdp\r\n"
-	    "Supported: timer\r\n");
+	    "Supported: " SIPC_SUPPORTED "\r\n");
 }
 
 /* A method nobody serves. */
@@ -350,13 +352,13 @@ serve_in_dialog(struct sip_call *c, struct sip_req *r)
 	else if (sip_msg_is(m, "INVITE") || sip_msg_is(m, "UPDATE"))
 		sip_call_on_offer(c, r);
 	else if (sip_msg_is(m, "INFO"))
-		answer(r, 200, NULL);
+		sip_info_in(c, r);
 	else if (sip_msg_is(m, "OPTIONS"))
 		answer_options(r);
 	else if (sip_msg_is(m, "NOTIFY"))
-		answer(r, 481, NULL);
+		sip_refer_notified(c, r);
 	else if (sip_msg_is(m, "REFER"))
-		answer(r, 603, NULL);
+		sip_refer_in(c, r);
 	else
 		answer_unserved(r);
 }

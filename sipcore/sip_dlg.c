@@ -201,7 +201,10 @@ sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
 {
 	char via[ADDR_STR_MAX];
 	bool invite = strcmp(q->method, "INVITE") == 0;
-	bool target = invite || strcmp(q->method, "UPDATE") == 0;
+	bool target = invite || strcmp(q->method, "UPDATE") == 0 ||
+	    strcmp(q->method, "REFER") == 0 ||
+	    strcmp(q->method, "NOTIFY") == 0 ||
+	    strcmp(q->method, "SUBSCRIBE") == 0;
 
 	sip_host_port(&q->flow->local, via);
 	ignore_err(
@@ -218,7 +221,7 @@ sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
 	if (target && d->contact != NULL)
 		ignore_err(buf_printf(b,
 			       "Contact: %s\r\nAllow: " SIPC_ALLOW
-			       "\r\nSupported: timer\r\n",
+			       "\r\nSupported: " SIPC_SUPPORTED "\r\n",
 			       d->contact),
 		    "sticks in the buf");
 	if (invite)

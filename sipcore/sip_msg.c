@@ -41,6 +41,9 @@ static const struct {
 	[SIPH_AUTHORIZATION] = { "authorization", 0, false },
 	[SIPH_FLOW_TIMER] = { "flow-timer", 0, false },
 	[SIPH_WARNING] = { "warning", 0, false },
+	[SIPH_EVENT] = { "event", 'o', true },
+	[SIPH_REFER_TO] = { "refer-to", 'r', false },
+	[SIPH_REFERRED_BY] = { "referred-by", 'b', true },
 };
 
 /* What kind of field it is. */

@@ -110,6 +110,8 @@ sip_req_free(struct sip_req *r)
 		return;
 	if (r->call != NULL && r->call->req == r)
 		r->call->req = NULL;
+	if (r->call != NULL && r->call->refer_req == r)
+		r->call->refer_req = NULL;
 	sip_htab_del(&r->s->reqs, &r->node);
 	LIST_REMOVE(r, link);
 	sip_watch_clear(&r->w);

@@ -26,6 +26,7 @@ stack_empty(struct sip_stack *s)
 	struct sip_flow *f;
 	struct sip_sock *k;
 
+	sip_referrals_free(s);
 	sip_reg_end_all(s);
 	while (!LIST_EMPTY(&s->calls))
 		sip_call_drop(LIST_FIRST(&s->calls));
@@ -106,6 +107,7 @@ tables_init(struct sip_stack *s)
 	LIST_INIT(&s->socks);
 	LIST_INIT(&s->regs);
 	LIST_INIT(&s->calls);
+	LIST_INIT(&s->referrals);
 	LIST_INIT(&s->all_ctxns);
 	LIST_INIT(&s->all_reqs);
 	if ((err = sip_htab_init(&s->flow_ids)) != 0 ||

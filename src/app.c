@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "bellbird/file.h"
+#include "bellbird/sip_refer.h"
 #include "device.h"
 #include "internal.h"
 
@@ -292,6 +293,7 @@ void
 app_set_allow(struct app *a)
 {
 	const char *list = prov_get(a->store, "sip.allow");
+	const char *transfer = prov_get(a->store, "sip.transfer.accept");
 	char why[WHY_SIZE];
 
 	if (sip_stack_set_allow(a->sip, list, why, sizeof(why)) != 0)
@@ -300,6 +302,10 @@ app_set_allow(struct app *a)
 	    a->sip, refuse_of(prov_get(a->store, "sip.refuse")));
 	sip_stack_allow_clear(
 	    a->sip, prov_get_bool(a->store, "sip.transp.clear"));
+	sip_stack_set_replaces(a->sip,
+	    strcmp(transfer, "any") == 0         ? SIP_REPLACES_ANY
+		: strcmp(transfer, "never") == 0 ? SIP_REPLACES_NEVER
+						 : SIP_REPLACES_OWN);
 }
 
 /* One of sip.listen.udp, .tcp, .tls; off where it is empty. */

@@ -273,6 +273,7 @@ struct ua_dial {
 	const char *headers;    /* "Name: value" lines with CRLF, or NULL */
 	const char *srtp;       /* overrides sip.srtp; NULL: the setting */
 	const char *account;    /* id; NULL: the first page extension */
+	bool tls_only;          /* refuse any other way */
 	int play_fd, record_fd; /* -1: none */
 };
 /* ua_dial starts a call and copies its id ("c1"); an exit code of ctl_exit
@@ -284,9 +285,20 @@ enum ctl_exit ua_answer(struct ua *ua, const char *id, char out[static 16],
     char *why, size_t why_size);
 /* ua_hangup adds the ids of what it ends to `out`; id NULL = all. */
 enum ctl_exit ua_hangup(struct ua *ua, const char *id, struct jv *out);
-/* ua_dtmf: id NULL = the oldest call; `out` as above. */
+/* ua_dtmf: id NULL = the oldest call; `out` as above; `by`: "rtp", "info" or
+ * "dtmf", NULL: as phone.dtmf.src says. */
 enum ctl_exit ua_dtmf(struct ua *ua, const char *id, const char *digits,
-    char out[static 16], char *why, size_t why_size);
+    const char *by, char out[static 16], char *why, size_t why_size);
+/* What the verb `transfer` asks for; one of `to` and `with`. */
+struct ua_transfer {
+	const char *call; /* NULL: the oldest */
+	const char *to;   /* blind */
+	const char *with; /* attended: the other call */
+	bool no_sub;
+};
+/* ua_transfer replies to `r` when the transfer has ended, if it begins. */
+enum ctl_exit ua_transfer(struct ua *ua, const struct ua_transfer *t,
+    struct ctl_req *r, char *why, size_t why_size);
 struct jv *ua_stats_json(const struct media_stats *st);
 
 /* ---- provision.c: runs of provisioning, one at a time ---- */

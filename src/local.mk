@@ -34,6 +34,7 @@ noinst_HEADERS += %D%/accounts.h %D%/certs.h %D%/internal.h %D%/device.h %D%/enr
 	%D%/ua_in.c \
 	%D%/ua_media.c \
 	%D%/ua_policy.c \
+	%D%/ua_refer.c \
 	%D%/ua_ring.c \
 	%D%/ua_words.c \
 	%D%/verbs.c \

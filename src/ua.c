@@ -47,6 +47,7 @@ call_free(struct call *c)
 	dns_stop(&c->dns);
 	ua_ring_stop(c);
 	timer_stop(&c->limit);
+	call_refer_report(c, 487);
 	sip_call_free(&c->sip);
 	media_sess_free(c->media);
 	if (c->play_fd >= 0)
@@ -91,13 +92,13 @@ call_new(struct ua *ua, bool incoming)
 	return c;
 }
 
-static struct call *
-call_find(struct ua *ua, const char *id)
+struct call *
+ua_call_find(struct ua *ua, const char *id)
 {
 	struct call *c;
 
 	TAILQ_FOREACH (c, &ua->calls, link)
-		if (strcmp(c->id, id) == 0)
+		if (id == NULL || strcmp(c->id, id) == 0)
 			return c;
 	return NULL;
 }
@@ -183,6 +184,8 @@ call_end(struct call *c, const struct sip_call_info *info)
 
 	if (from != 0)
 		from = clock_mono_us() - from;
+	call_transfer_end(c);
+	call_refer_report(c, info->code >= 300 ? info->code : 487);
 	jv_set_int(f, "code", c->code != 0 ? c->code : info->code);
 	jv_set_str(f, "reason", c->why[0] != '\0' ? c->why : info->reason);
 	jv_set_bool(f, "by_peer", info->by_peer);
@@ -235,6 +238,7 @@ call_established(struct call *c)
 	c->state = CALL_ESTABLISHED;
 	ua_limit(c);
 	ua_speaker(c->ua);
+	call_refer_report(c, 200);
 	media_sess_get_stats(c->media, &st);
 	f = call_fields(c);
 	jv_set_str(f, "direction", c->incoming ? "in" : "out");
@@ -390,6 +394,7 @@ on_ringing(struct call *c, const struct sip_call_info *info)
 	if (c->state == CALL_CALLING)
 		ua_limit(c);
 	c->state = CALL_RINGING;
+	call_refer_report(c, info->code);
 	f = call_fields(c);
 	jv_set_int(f, "code", info->code);
 	app_event(c->ua->app, "call.ringing", f);
@@ -412,6 +417,18 @@ call_on_sip(const struct sip_call_info *info, void *arg)
 		break;
 	case SIP_CALL_OFFER:
 		on_offer(c, info);
+		break;
+	case SIP_CALL_DTMF:
+		call_digit(c, info->digit, info->duration_ms, true);
+		break;
+	case SIP_CALL_DTMF_LOST:
+		call_digit_lost(c, info);
+		break;
+	case SIP_CALL_REFER:
+		call_referred(c, info->refer);
+		break;
+	case SIP_CALL_REFERRED:
+		call_refer_told(c, info);
 		break;
 	case SIP_CALL_ENDED:
 		call_end(c, info);
@@ -638,6 +655,11 @@ ua_dial(struct ua *ua, const struct ua_dial *d, char id[static 16], char *why,
 
 	if (code == CTL_OK)
 		code = way_of(ua, d, &w, why, why_size);
+	if (code == CTL_OK && d->tls_only && !w.tls) {
+		(void)snprintf(
+		    why, why_size, "%s would leave TLS", esc(d->uri));
+		code = CTL_FAIL;
+	}
 	c = code == CTL_OK ? dial_new(ua, d) : NULL;
 	if (c == NULL) {
 		if (d->play_fd >= 0)
@@ -673,9 +695,8 @@ ua_dial(struct ua *ua, const struct ua_dial *d, char id[static 16], char *why,
 
 /* ---- what may be done to a call ---- */
 
-/* Hangs up one call, in whatever state it is. */
-static void
-call_hangup(struct call *c)
+void
+ua_call_hangup(struct call *c)
 {
 	c->hangup_asked = true;
 	if (c->sip != NULL) {
@@ -698,7 +719,7 @@ ua_hangup(struct ua *ua, const char *id, struct jv *out)
 			continue;
 		any = true;
 		jv_add(out, jv_str(c->id));
-		call_hangup(c);
+		ua_call_hangup(c);
 	}
 	return any || id == NULL ? CTL_OK : CTL_FAIL;
 }
@@ -709,26 +730,5 @@ ua_hangup_all(struct ua *ua)
 	struct call *c;
 
 	TAILQ_FOREACH (c, &ua->calls, link)
-		call_hangup(c);
-}
-
-enum ctl_exit
-ua_dtmf(struct ua *ua, const char *id, const char *digits, char out[static 16],
-    char *why, size_t why_size)
-{
-	struct call *c =
-	    id != NULL ? call_find(ua, id) : TAILQ_FIRST(&ua->calls);
-
-	if (c == NULL || c->established_us == 0) {
-		(void)snprintf(why, why_size, "no such call is established");
-		return CTL_FAIL;
-	}
-	if (media_sess_dtmf(c->media, digits) != 0) {
-		(void)snprintf(why, why_size,
-		    "%s has characters that are no DTMF (0-9 * # A-D)",
-		    esc(digits));
-		return CTL_USAGE;
-	}
-	(void)snprintf(out, 16, "%s", c->id);
-	return CTL_OK;
+		ua_call_hangup(c);
 }

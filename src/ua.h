@@ -44,6 +44,15 @@ struct call {
 	struct deferred fail; /* ends what never became a SIP call */
 	bool is_over;         /* on the list `ending` */
 	struct jv *ended;     /* owned: told once the recording is whole */
+	/* The last digit that came, to tell one from its echo by the other
+	 * way; of transfers: src/ua_refer.c. */
+	char last_digit;
+	bool last_info;
+	int64_t digit_us;
+	struct sip_referral *referral; /* owned slot: who had us call this */
+	struct ctl_req *transfer_req;  /* the verb that waits, or NULL */
+	bool transferring, transfer_no_sub;
+	int transfer_code;
 	int err, code;
 	const char *class; /* failure class of our own, or NULL */
 	char why[WHY_SIZE];
@@ -116,6 +125,24 @@ void ua_limit(struct call *c);
 MUST_CHECK int call_open_media(struct call *c);
 /* call_signalling: "tls", "tcp" or "udp". */
 const char *call_signalling(const struct call *c);
+/* ua_call_find: id NULL = the oldest; NULL: there is none. */
+struct call *ua_call_find(struct ua *ua, const char *id);
+/* ua_call_hangup ends it, in whatever state it is. */
+void ua_call_hangup(struct call *c);
+/* ua_refer.c: what the events of sip_call_cb about digits and transfer do. */
+void call_digit(
+    struct call *c, char digit, unsigned int duration_ms, bool info);
+void call_digit_lost(struct call *c, const struct sip_call_info *info);
+void call_referred(struct call *c, const struct sip_refer_info *r);
+void call_refer_told(struct call *c, const struct sip_call_info *info);
+/* call_refer_report tells who had us call this how it goes. */
+void call_refer_report(struct call *c, int code);
+/* call_transfer_end: the call is over; no report follows. */
+void call_transfer_end(struct call *c);
+/* call_replaced: the call that this one is to replace, NULL: none;
+ * call_replace ends it. */
+struct call *call_replaced(const struct call *c);
+void call_replace(struct call *c, struct call *old);
 /* call_fail ends a call for a reason of ours. */
 void call_fail(struct call *c, const char *class, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

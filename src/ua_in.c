@@ -177,7 +177,7 @@ void
 ua_on_call(struct sip_call *call, void *arg)
 {
 	struct app *a = arg;
-	struct call *c = call_new(a->ua, true);
+	struct call *c = call_new(a->ua, true), *old;
 	const struct account *ac;
 	struct ua_verdict v;
 	struct ua_in in;
@@ -197,6 +197,10 @@ ua_on_call(struct sip_call *call, void *arg)
 	}
 	in_fill(c, &in);
 	ua_decide(&in, &v);
+	/* What takes the place of a call is neither busy nor asked for: nobody
+	 * has to answer again (RFC 3891 3). */
+	if ((old = call_replaced(c)) != NULL && !in.stopping)
+		v.act = UA_ACT_ANSWER;
 	tell(c, &in, &v);
 	switch (v.act) {
 	case UA_ACT_REFUSE:
@@ -208,7 +212,8 @@ ua_on_call(struct sip_call *call, void *arg)
 		break;
 	case UA_ACT_ANSWER:
 		c->automatic = true;
-		(void)answer_now(c, why, sizeof(why));
+		if (answer_now(c, why, sizeof(why)) == CTL_OK && old != NULL)
+			call_replace(c, old);
 		break;
 	}
 }

@@ -56,7 +56,6 @@ static void
 on_media(struct media_sess *m, enum media_event ev, int value, void *arg)
 {
 	struct call *c = arg;
-	char digit[2] = { (char)value, '\0' };
 	struct jv *f = jv_obj();
 
 	(void)m;
@@ -69,8 +68,8 @@ on_media(struct media_sess *m, enum media_event ev, int value, void *arg)
 		app_event(c->ua->app, "call.played", f);
 		break;
 	case MEDIA_EV_DTMF:
-		jv_set_str(f, "digit", digit);
-		app_event(c->ua->app, "call.dtmf", f);
+		jv_free(f);
+		call_digit(c, (char)value, 0, false);
 		break;
 	case MEDIA_EV_TIMEOUT:
 		jv_free(f);

@@ -112,11 +112,26 @@ on_dtmf(struct ctl_req *r, const struct jv *args, void *arg)
 	enum ctl_exit code = CTL_USAGE;
 
 	if (digits != NULL)
-		code = ua_dtmf(a->ua, jv_get_str(args, "call"), digits, id, why,
-		    sizeof(why));
+		code = ua_dtmf(a->ua, jv_get_str(args, "call"), digits,
+		    jv_get_str(args, "by"), id, why, sizeof(why));
 	if (code == CTL_OK)
 		ctl_reply(r, one("call", id));
 	else
+		ctl_fail(r, code, why, NULL);
+}
+
+static void
+on_transfer(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	struct ua_transfer t = { .call = jv_get_str(args, "call"),
+		.to = jv_get_str(args, "to"),
+		.with = jv_get_str(args, "with"),
+		.no_sub = jv_get_bool(args, "no-report", false) };
+	char why[WHY_SIZE] = "";
+	enum ctl_exit code = ua_transfer(a->ua, &t, r, why, sizeof(why));
+
+	if (code != CTL_OK)
 		ctl_fail(r, code, why, NULL);
 }
 
@@ -482,6 +497,7 @@ const struct ctl_cmd verbs_table[] = {
 	{ "answer", on_answer },
 	{ "hangup", on_hangup },
 	{ "dtmf", on_dtmf },
+	{ "transfer", on_transfer },
 	{ "config get", on_get },
 	{ "config set", on_set },
 	{ "config unset", on_unset },

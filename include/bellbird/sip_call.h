@@ -16,8 +16,18 @@ enum sip_call_event {
 			     * our late offer */
 	SIP_CALL_OFFER,     /* re-INVITE or UPDATE; sdp empty: make an offer;
 			     * sip_call_accept() or sip_call_reject() */
+	SIP_CALL_DTMF,      /* `digit` came by INFO */
+	SIP_CALL_DTMF_LOST, /* `digit` of sip_call_dtmf() and what follows it
+			     * were refused, with `code` */
+	SIP_CALL_REFER,     /* the peer asks us to call `refer`: answer with
+			     * sip_call_refer_accept() or .._reject(), now or
+			     * later (bellbird/sip_refer.h) */
+	SIP_CALL_REFERRED,  /* how sip_call_refer() goes: `code` 202 accepted,
+			     * then what the peer reports; `final`: the last */
 	SIP_CALL_ENDED      /* always last; the slot is NULL already */
 };
+
+struct sip_refer_info;
 
 struct sip_call_info {
 	enum sip_call_event event;
@@ -28,6 +38,10 @@ struct sip_call_info {
 	bool by_peer; /* ENDED: the other side hung up or refused */
 	bool refresh; /* ANSWERED: of a refresh of ours, which said our last
 		       * offer or answer again */
+	bool final;   /* REFERRED */
+	char digit;   /* DTMF: 0-9 * # A-D */
+	unsigned int duration_ms;           /* DTMF; 0: not said */
+	const struct sip_refer_info *refer; /* REFER; borrowed */
 	const char *reason; /* escaped phrase or sentence; never NULL */
 	struct slice sdp;   /* empty if none; borrowed */
 };
@@ -88,6 +102,14 @@ void sip_call_hangup(struct sip_call *c, int code);
 /* sip_call_free drops it at once and silently (CANCEL or BYE is still sent if
  * possible); the slot is cleared. */
 void sip_call_free(struct sip_call **slot);
+
+/*
+ * sip_call_dtmf queues digits to be sent by INFO, one after the answer to the
+ * other: application/dtmf-relay, or the bare application/dtmf.  E_PARSE for a
+ * character that is none of 0-9 * # A-D, E_LIMIT for more than fit,
+ * E_SIP_STATE unless the call stands.
+ */
+MUST_CHECK int sip_call_dtmf(struct sip_call *c, const char *digits, bool bare);
 
 /* Facts; borrowed, valid while the call lives; escaped for logs. */
 const char *sip_call_id(const struct sip_call *c);          /* Call-ID */

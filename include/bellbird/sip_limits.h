@@ -53,6 +53,13 @@ enum {
 	/* Answers of forks that we end with BYE at the same time; a peer that
 	 * sends more of them gets ACK alone. */
 	SIPC_STRAYS_MAX = 16,
+	/* Digits of one command that wait for their INFO: a calling card. */
+	SIPC_DTMF_MAX = 64,
+	/* A Replaces value in a Refer-To: a Call-ID and two tags. */
+	SIPC_REPLACES_MAX = 512,
+	/* A transfer of which nothing more is heard; a phone rings no longer.
+	 */
+	SIPC_REFER_S = 200,
 	/* Calls at once where the program names no number. */
 	SIPC_CALLS_DEFAULT = 4,
 	/* Kept messages, in bytes: one of each kind at least; and a reply of

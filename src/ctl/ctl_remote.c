@@ -30,6 +30,7 @@ static const struct {
 	{ "answer", { "call" } },
 	{ "hangup", { "call" } },
 	{ "dtmf", { "digits", "call" } },
+	{ "transfer", { "to" } },
 	{ "tls last", { "peer" } },
 	{ "tls keylog", { "peer" } },
 	{ "config get", { "key" } },
@@ -224,6 +225,7 @@ ctl_remote(
 	int code, err = 0, fd = -1;
 
 	if (strcmp(v->name, "prov run") == 0 ||
+	    strcmp(v->name, "transfer") == 0 ||
 	    strcmp(v->name, "cert enroll") == 0)
 		deadline = CTL_FOREVER; /* a server may be slow; it ends */
 	code = cacerts_check(v, args);

@@ -144,6 +144,21 @@ static const struct ctl_opt opts_lab[] = {
 	{ NULL, NULL, NULL },
 };
 
+static const struct ctl_opt opts_dtmf[] = {
+	{ "by", "WAY",
+	    "rtp (RFC 4733), info (application/dtmf-relay) or dtmf "
+	    "(application/dtmf); not given: as phone.dtmf.src says" },
+	{ NULL, NULL, NULL },
+};
+static const struct ctl_opt opts_transfer[] = {
+	{ "call", "CALL",
+	    "the call that is transferred (default: the oldest)" },
+	{ "with", "CALL",
+	    "attended: its peer takes our place in this other call" },
+	{ "no-report", NULL, "do not ask how it went (RFC 4488)" },
+	{ NULL, NULL, NULL },
+};
+
 static const struct ctl_verb verbs[] = {
 	{ "run", CTL_LOCAL, "", NULL,
 	    "be the endpoint, in the foreground, until TERM or INT" },
@@ -154,7 +169,10 @@ static const struct ctl_verb verbs[] = {
 	{ "answer", CTL_REMOTE, "[CALL]", NULL,
 	    "answer a call (the oldest that rings)" },
 	{ "hangup", CTL_REMOTE, "[CALL]", NULL, "end one call, or all" },
-	{ "dtmf", CTL_REMOTE, "DIGITS [CALL]", NULL, "send DTMF digits" },
+	{ "dtmf", CTL_REMOTE, "DIGITS [CALL]", opts_dtmf, "send DTMF digits" },
+	{ "transfer", CTL_REMOTE, "[URI]", opts_transfer,
+	    "have the peer of a call call somebody else, or put the peers of "
+	    "two calls together" },
 	{ "status", CTL_REMOTE, "", NULL,
 	    "accounts, calls, connections, certificates, warnings" },
 	{ "events", CTL_REMOTE, "", opts_events,
