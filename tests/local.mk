@@ -13,7 +13,7 @@ AM_TESTS_ENVIRONMENT = \
 
 LINT = %D%/lint/layers.sh %D%/lint/size.sh %D%/lint/banned.sh \
 	%D%/lint/headers.sh %D%/lint/format.sh %D%/lint/openssl.sh \
-	%D%/lint/names.sh %D%/lint/classes.sh %D%/lint/sabotage.sh
+	%D%/lint/names.sh %D%/lint/docs.sh %D%/lint/classes.sh %D%/lint/sabotage.sh
 dist_check_SCRIPTS += $(LINT)
 TESTS += $(LINT)
 EXTRA_DIST += %D%/peer/test_trace.py
