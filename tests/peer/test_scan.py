@@ -215,7 +215,8 @@ def testssl_row(t, profile, words):
                 "testssl.sh, %s: TLS 1.3" % profile, f.get("TLS1_3")))
     if LONG:
         for v, prefix in (("1.2", "cipher-tls1_2_"), ("1.3", "cipher-tls1_3_")):
-            found = {x.split()[1] for k, x in f.items()
+            # "TLS 1.2   xc02c   ECDHE-ECDSA-AES256-GCM-SHA384 .."
+            found = {x.split()[3] for k, x in f.items()
                      if k.startswith(prefix)}
             out.append((found == allowed(profile, v, "ec"), "testssl.sh, %s: "
                         "ciphers of TLS %s" % (profile, v), sorted(found)))
