@@ -145,7 +145,8 @@ struct tls_slot {
 	struct p11_key *token;       /* owned reference; NULL: not asked */
 	struct tls_cert_brief brief; /* of the leaf */
 	char cn[128];
-	char error[400]; /* why it could not be loaded, or cannot be used */
+	char error[400];     /* why it could not be loaded, or cannot be used */
+	uint8_t p12_sum[32]; /* of the PKCS #12 file and password; or zeros */
 };
 void tls_slot_clear(struct tls_slot *s);
 /* tls_slot_parse reads certificate, chain and key in any order. */
@@ -154,6 +155,9 @@ MUST_CHECK int tls_slot_parse(
 /* tls_slot_parse_p12 reads a PKCS #12 file (RFC 7292), opened by `password`. */
 MUST_CHECK int tls_slot_parse_p12(struct tls_slot *s, const void *der, size_t n,
     const char *password, char *why, size_t why_size);
+/* tls_p12_rounds adds up how often such a file hashes the password (and its own
+ * bytes) before it is open; E_PARSE if it is not DER. */
+MUST_CHECK int tls_p12_rounds(const void *der, size_t n, uint64_t *sum);
 /* tls_key_parse reads a private key that one may show to servers: EC P-256 or
  * better, RSA of 2048 bits or more.  E_TLS_KEY with a sentence, or ENOMEM. */
 MUST_CHECK int tls_key_parse(

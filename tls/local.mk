@@ -20,6 +20,7 @@ noinst_HEADERS += include/bellbird/tls_cert.h include/bellbird/tls_conn.h \
 	%D%/tls_index.c \
 	%D%/tls_issuers.c \
 	%D%/tls_key.c \
+	%D%/tls_p12.c \
 	%D%/tls_keylog.c \
 	%D%/tls_listen.c \
 	%D%/tls_mint.c \

@@ -458,7 +458,8 @@ what_servers_need_is_kept_beside_what_is_sent(void **state)
 
 /* Writes the identity of `from` as PKCS #12, as old and new tools do. */
 static void
-put_p12(const char *from, const char *password, int nid, const char *to)
+put_p12_rounds(
+    const char *from, const char *password, int nid, int rounds, const char *to)
 {
 	STACK_OF(X509) *sk = sk_X509_new_null();
 	BIO *bio = BIO_new(BIO_s_mem());
@@ -471,7 +472,8 @@ put_p12(const char *from, const char *password, int nid, const char *to)
 	slot_get(&s, from);
 	for (size_t i = 1; i < s.num; i++)
 		assert_true(sk_X509_push(sk, tls_x509_of(s.certs[i])) != 0);
-	p12 = PKCS12_create(password, NULL, s.key, leaf, sk, nid, nid, 0, 0, 0);
+	p12 = PKCS12_create(
+	    password, NULL, s.key, leaf, sk, nid, nid, rounds, rounds, 0);
 	assert_non_null(p12);
 	assert_int_equal(i2d_PKCS12_bio(bio, p12), 1);
 	assert_true(BIO_mem_contents(bio, &p, &n));
@@ -480,6 +482,71 @@ put_p12(const char *from, const char *password, int nid, const char *to)
 	X509_free(leaf);
 	BIO_free(bio);
 	sk_X509_pop_free(sk, X509_free);
+	tls_slot_clear(&s);
+}
+
+static void
+put_p12(const char *from, const char *password, int nid, const char *to)
+{
+	put_p12_rounds(from, password, nid, 0, to);
+}
+
+/* The loop waits for what opens a PKCS #12 file: little of it, and once. */
+static void
+pkcs12_does_not_hold_the_loop(void **state)
+{
+	static const struct {
+		int rounds;
+		uint64_t sum;
+		const char *word;
+	} v[] = {
+		{ 2048, 3 * 2048, NULL },
+		{ 6666, 19998, NULL },
+		{ 6667, 20001, "takes 20001 rounds" },
+		{ 1000000, 3000000, "cert import takes it" },
+	};
+	static const char indefinite[] = "\x30\x80\x02\x01\x03\0\0";
+	struct tls_slot s;
+	EVP_PKEY *key;
+	uint64_t sum;
+	struct buf b;
+
+	(void)state;
+	memset(&s, 0, sizeof(s));
+	folder("rounds");
+	put_text("rounds/me.pass", "x");
+	log_set_sink(on_line, NULL);
+	for (size_t i = 0; i < LEN(v); i++) {
+		put_p12_rounds("chain.pem", "x",
+		    NID_pbe_WithSHA1And3_Key_TripleDES_CBC, v[i].rounds,
+		    "rounds/me.p12");
+		buf_init(&b, 65536);
+		assert_int_equal(file_read(at("rounds/me.p12"), &b), 0);
+		assert_int_equal(tls_p12_rounds(b.p, b.n, &sum), 0);
+		assert_int_equal(sum, v[i].sum);
+		for (size_t n = 0; n < b.n; n++)
+			assert_int_equal(tls_p12_rounds(b.p, n, &sum), E_PARSE);
+		buf_clear(&b);
+		s.error[0] = '\0';
+		key = s.key;
+		assert_int_equal(tls_slot_load_forms(&s, at("rounds/me.pem")),
+		    v[i].word != NULL ? E_TLS_KEY : 0);
+		if (v[i].word != NULL) {
+			assert_non_null(strstr(s.error, v[i].word));
+			assert_ptr_equal(s.key, key);
+			continue;
+		}
+		key = s.key;
+		assert_int_equal(
+		    tls_slot_load_forms(&s, at("rounds/me.pem")), 0);
+		assert_ptr_equal(s.key, key); /* not opened again */
+	}
+	put_text("rounds/me.pass", "y");
+	put("rounds/me.p12", indefinite, sizeof(indefinite) - 1);
+	assert_int_equal(
+	    tls_slot_load_forms(&s, at("rounds/me.pem")), E_TLS_KEY);
+	assert_non_null(strstr(s.error, "not DER"));
+	log_set_sink(NULL, NULL);
 	tls_slot_clear(&s);
 }
 
@@ -686,6 +753,7 @@ main(void)
 		cmocka_unit_test(a_key_that_others_may_read_is_reported),
 		cmocka_unit_test(a_bad_upload_leaves_the_identity_in_use),
 		cmocka_unit_test(what_servers_need_is_kept_beside_what_is_sent),
+		cmocka_unit_test(pkcs12_does_not_hold_the_loop),
 		cmocka_unit_test(the_first_form_that_is_there_counts),
 		cmocka_unit_test(pkcs12_survives_every_failed_allocation),
 		cmocka_unit_test(loading_survives_every_failed_allocation),
