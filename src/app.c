@@ -179,7 +179,7 @@ on_reloaded(const struct prov_outcome *o, void *arg)
 		log_err(LOGC_APP, 0,
 		    "the settings could not be reloaded, the old ones stay");
 	app_log_problems(o->problems);
-	trust_reload(a);
+	trust_refresh(a);
 }
 
 /* HUP: files that an operator may have edited are read again. */
@@ -443,6 +443,7 @@ app_clear(struct app *a)
 	jv_free(a->restart_keys);
 	jv_free(a->expiry_told);
 	jv_free(a->anchors);
+	free(a->indexing);
 	jv_free(a->trust_told);
 	free(a->drop_told);
 	if (a->reset && (err = reset_wipe(&a->paths)) != 0)

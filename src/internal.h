@@ -95,11 +95,12 @@ struct app {
 	bool reset;              /* the state folder is emptied at the end */
 	struct jv *restart_keys; /* changed, but count after a restart only */
 	bool conf_refused; /* bellbird.conf: the last good copy is in force */
-	struct jv *trust_told;  /* sentences of trust_check() */
-	int64_t ca_snapshot_s;  /* day of the built-in CAs; 0: no snapshot */
-	struct jv *anchors;     /* uploaded ones, of expiry_load() */
-	struct jv *expiry_told; /* SHA-256 -> the step that was told */
-	bool log_given;         /* -D lies over log.level */
+	struct jv *trust_told;     /* sentences of trust_check() */
+	int64_t ca_snapshot_s;     /* day of the built-in CAs; 0: no snapshot */
+	struct indexing *indexing; /* owned: what the worker indexes */
+	struct jv *anchors;        /* uploaded ones, of expiry_load() */
+	struct jv *expiry_told;    /* SHA-256 -> the step that was told */
+	bool log_given;            /* -D lies over log.level */
 };
 
 /* app_run is the verb `run`; returns the exit code. */
@@ -166,6 +167,9 @@ void trust_check(struct app *a);
 /* trust_reload reads trust and identities again and looks at all that depends
  * on them: ends, warnings, enrolment. */
 void trust_reload(struct app *a);
+/* trust_refresh does the same, now or soon: where the built-in bundle has
+ * changed, the worker makes its index first. */
+void trust_refresh(struct app *a);
 
 /* ---- watch.c: files of certificates, the network ---- */
 

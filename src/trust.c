@@ -3,6 +3,7 @@
  * does not count, and built-in CAs that grow old. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -114,6 +115,57 @@ trust_check(struct app *a)
 	jv_free(arr);
 	jv_free(a->trust_told);
 	a->trust_told = now;
+}
+
+/* ---- reading again ---- */
+
+struct indexing {
+	struct app *app;
+	char dir[PATH_MAX];
+};
+
+/* worker_job. */
+static int
+index_job(void *arg)
+{
+	const struct indexing *x = arg;
+
+	return tls_index_make(BELLBIRD_CA_FILE, x->dir);
+}
+
+/* worker_done: without an index the loop makes it, as ever. */
+static void
+on_indexed(int err, void *arg)
+{
+	struct indexing *x = arg;
+	struct app *a = x->app;
+
+	a->indexing = NULL;
+	free(x);
+	if (err != 0)
+		log_info(LOGC_TLS, 0, "trust index not stored reason=\"%s\"",
+		    err_str(err));
+	trust_reload(a);
+}
+
+void
+trust_refresh(struct app *a)
+{
+	struct indexing *x;
+
+	if (a->indexing != NULL)
+		return; /* on_indexed() reads all of it */
+	if (tls_index_is_made(BELLBIRD_CA_FILE, a->paths.state) ||
+	    (x = calloc(1, sizeof(*x))) == NULL) {
+		trust_reload(a);
+		return;
+	}
+	x->app = a;
+	ignore_err(str_copy(x->dir, sizeof(x->dir), a->paths.state),
+	    "it is as long as that");
+	a->indexing = x;
+	if (worker_run(a->worker, index_job, on_indexed, x) != 0)
+		on_indexed(0, x);
 }
 
 void

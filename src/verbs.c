@@ -445,7 +445,7 @@ on_reloaded(const struct prov_outcome *out, void *arg)
 	struct waiter *w = arg;
 
 	if (out->err != ECANCELED) /* else the endpoint ends */
-		trust_reload(w->a);
+		trust_refresh(w->a);
 	if (out->err != 0) {
 		waiter_fail(w, out->err, pr->n != 0 ? pr->v[0].text : "");
 		return;

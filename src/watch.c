@@ -120,7 +120,7 @@ on_quiet(void *arg)
 
 	w->first_us = 0;
 	add_all(w); /* folders may have come or gone; then, what is in them */
-	trust_reload(w->app);
+	trust_refresh(w->app);
 }
 
 /* io_cb. */

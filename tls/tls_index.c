@@ -108,9 +108,9 @@ tls_index_save(
     const struct trust_set *s, const char *path, int64_t size, int64_t mtime_ns)
 {
 	size_t n = s->num * sizeof(*s->refs);
+	int unsynced, err; /* one that a power cut takes is made again */
 	struct index_head h;
 	struct buf b;
-	int err;
 
 	if (s->num == 0 || s->num > INDEX_REFS_MAX)
 		return E_LIMIT;
@@ -125,7 +125,7 @@ tls_index_save(
 	buf_add(&b, &h, sizeof(h));
 	err = buf_add(&b, s->refs, n);
 	if (err == 0)
-		err = file_write(path, b.p, b.n, 0644);
+		err = file_write_quiet(path, b.p, b.n, 0644, &unsynced);
 	buf_clear(&b);
 	return err;
 }

@@ -429,15 +429,21 @@ tls_trust_has(const struct trust_set *s, X509 *c)
 	return has;
 }
 
+/* A bundle that is open, and the file of its index. */
+struct bundle {
+	int64_t size, mtime_ns;
+	char path[4096]; /* "": none is kept */
+	bool has_index;  /* it is loaded */
+};
+
 /* Scans a PEM bundle for certificates and notes their places. */
 static int
-bundle_scan(struct trust_set *s, const char *text, size_t size)
+bundle_scan(struct trust_set *s, const char *text, size_t size, size_t *bad)
 {
 	static const char begin[] = "-----BEGIN CERTIFICATE-----";
 	static const char end[] = "-----END CERTIFICATE-----";
 	const char *at, *eof = text + size, *next, *stop;
 	struct anchor_ref r;
-	size_t bad = 0;
 	X509 *c;
 	int err;
 
@@ -449,7 +455,7 @@ bundle_scan(struct trust_set *s, const char *text, size_t size)
 		stop = memmem(at, (size_t)((next != NULL ? next : eof) - at),
 		    end, sizeof(end) - 1);
 		if (stop == NULL) {
-			bad++;
+			++*bad;
 			continue;
 		}
 		stop += sizeof(end) - 1;
@@ -460,7 +466,7 @@ bundle_scan(struct trust_set *s, const char *text, size_t size)
 		if (c == NULL) {
 			if (err == ENOMEM)
 				return ENOMEM;
-			bad++;
+			++*bad;
 			continue;
 		}
 		r.hash = (uint32_t)X509_NAME_hash(X509_get_subject_name(c));
@@ -468,17 +474,13 @@ bundle_scan(struct trust_set *s, const char *text, size_t size)
 		if ((err = ref_add(s, &r)) != 0)
 			return err;
 	}
-	if (bad > 0)
-		log_warn(LOGC_TLS, 0,
-		    "trust bundle has unreadable certificates set=%s bad=%zu",
-		    s->name, bad);
 	tls_trust_sort(s->refs, s->num);
 	return 0;
 }
 
 /* Reads the open bundle once and notes the places of its anchors. */
 static int
-bundle_index(struct trust_set *s, size_t size)
+bundle_index(struct trust_set *s, size_t size, size_t *bad)
 {
 	char *text;
 	int err;
@@ -486,7 +488,7 @@ bundle_index(struct trust_set *s, size_t size)
 	if ((text = malloc(size + 1)) == NULL)
 		return ENOMEM;
 	if (pread(s->fd, text, size, 0) == (ssize_t)size)
-		err = bundle_scan(s, text, size);
+		err = bundle_scan(s, text, size, bad);
 	else
 		err = EIO;
 	free(text);
@@ -507,33 +509,15 @@ on_cache_file(const char *path, const char *name, void *arg)
 		ignore_err(file_remove(path), "it only takes up room");
 }
 
-/* Stores the index for the next start. */
-static void
-index_store(struct trust_set *s, const char *dir, char *path, int64_t size,
-    int64_t mtime_ns)
-{
-	int err = tls_index_save(s, path, size, mtime_ns);
-
-	if (err != 0) {
-		log_info(LOGC_TLS, 0,
-		    "trust index not stored file=%s reason=\"%s\"", esc(path),
-		    err_str(err));
-		return;
-	}
-	ignore_err(file_list(dir, on_cache_file, path),
-	    "old index files only take up room");
-}
-
-int
-tls_trust_load_bundle(
-    struct trust_set *s, const char *file, const char *cache_dir)
+/* Opens the bundle, and finds its index if there is one. */
+static int
+bundle_open(
+    struct trust_set *s, const char *file, const char *dir, struct bundle *b)
 {
 	/* Five times Debian's bundle; offsets stay in 32 bits. */
 	enum { BUNDLE_MAX = 1024 * 1024 };
-	char name[64], path[4096];
-	int64_t mtime_ns;
+	char name[64];
 	struct stat st;
-	int err;
 
 	if ((s->fd = open(file, O_RDONLY | O_CLOEXEC)) < 0)
 		return errno;
@@ -541,21 +525,87 @@ tls_trust_load_bundle(
 		return EINVAL;
 	if (st.st_size > BUNDLE_MAX)
 		return E_LIMIT;
-	mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-	path[0] = '\0';
-	if (cache_dir != NULL) {
+	b->size = st.st_size;
+	b->mtime_ns =
+	    (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	b->path[0] = '\0';
+	if (dir != NULL) {
 		snprintf(name, sizeof(name), "ca-%llx-%llx.idx",
-		    (unsigned long long)st.st_size,
-		    (unsigned long long)mtime_ns);
-		if (path_join(path, sizeof(path), cache_dir, name) != 0)
-			path[0] = '\0';
+		    (unsigned long long)b->size,
+		    (unsigned long long)b->mtime_ns);
+		if (path_join(b->path, sizeof(b->path), dir, name) != 0)
+			b->path[0] = '\0';
 	}
-	if (path[0] != '\0' &&
-	    tls_index_load(s, path, st.st_size, mtime_ns) == 0)
-		return 0;
-	if ((err = bundle_index(s, (size_t)st.st_size)) != 0)
-		return err;
-	if (path[0] != '\0')
-		index_store(s, cache_dir, path, st.st_size, mtime_ns);
+	b->has_index = b->path[0] != '\0' &&
+	    tls_index_load(s, b->path, b->size, b->mtime_ns) == 0;
 	return 0;
+}
+
+/* Makes the index and stores it; `*saved` is what became of that. */
+static int
+bundle_make(struct trust_set *s, const char *dir, struct bundle *b, size_t *bad,
+    int *saved)
+{
+	int err = bundle_index(s, (size_t)b->size, bad);
+
+	*saved = 0;
+	if (err != 0 || b->path[0] == '\0')
+		return err;
+	*saved = tls_index_save(s, b->path, b->size, b->mtime_ns);
+	if (*saved == 0)
+		ignore_err(file_list(dir, on_cache_file, b->path),
+		    "old index files only take up room");
+	return 0;
+}
+
+int
+tls_trust_load_bundle(
+    struct trust_set *s, const char *file, const char *cache_dir)
+{
+	struct bundle b;
+	size_t bad = 0;
+	int err, saved;
+
+	if ((err = bundle_open(s, file, cache_dir, &b)) != 0 || b.has_index)
+		return err;
+	if ((err = bundle_make(s, cache_dir, &b, &bad, &saved)) != 0)
+		return err;
+	if (bad > 0)
+		log_warn(LOGC_TLS, 0,
+		    "trust bundle has unreadable certificates set=%s bad=%zu",
+		    s->name, bad);
+	if (saved != 0)
+		log_info(LOGC_TLS, 0,
+		    "trust index not stored file=%s reason=\"%s\"", esc(b.path),
+		    err_str(saved));
+	return 0;
+}
+
+bool
+tls_index_is_made(const char *file, const char *cache_dir)
+{
+	struct trust_set s;
+	struct bundle b;
+	bool made;
+
+	tls_trust_init(&s, "");
+	made = bundle_open(&s, file, cache_dir, &b) != 0 || b.has_index;
+	tls_trust_clear(&s);
+	return made;
+}
+
+int
+tls_index_make(const char *file, const char *cache_dir)
+{
+	struct trust_set s;
+	struct bundle b;
+	size_t bad = 0;
+	int err, saved = 0;
+
+	tls_trust_init(&s, "");
+	err = bundle_open(&s, file, cache_dir, &b);
+	if (err == 0 && !b.has_index)
+		err = bundle_make(&s, cache_dir, &b, &bad, &saved);
+	tls_trust_clear(&s);
+	return err != 0 ? err : saved;
 }

@@ -72,6 +72,14 @@ struct tls_cert_brief;
 MUST_CHECK int tls_env_identity_brief(
     const struct tls_env *e, enum tls_identity id, struct tls_cert_brief *out);
 size_t tls_env_num_anchors(const struct tls_env *e, unsigned int trust);
+/*
+ * The index of a bundle of anchors in `cache_dir`: to make it takes 20 ms and
+ * waits for the disk, so for a bundle that changed while the loop runs the
+ * worker makes it.  tls_index_make logs nothing; 0, or why there is none.
+ * tls_index_is_made is also true where there is no such bundle.
+ */
+bool tls_index_is_made(const char *file, const char *cache_dir);
+MUST_CHECK int tls_index_make(const char *file, const char *cache_dir);
 /* tls_trust_is_name tells whether a file of the folder of uploaded anchors
  * counts, by the ending of its name (.pem .cer .crt .der .p7b .p7c). */
 bool tls_trust_is_name(const char *name);

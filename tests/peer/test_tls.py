@@ -116,6 +116,44 @@ def what_of_the_trust_sets_does_not_count(t):
         subprocess.run(["umount", "-l", bundle], check=True)
 
 
+@bb.test(40)
+def a_new_bundle_is_indexed_beside_the_loop(t):
+    """apt renames another ca-certificates.crt into place: its 140 roots are
+    not parsed where calls would wait for it."""
+    bb.need("strace")
+    top = "/etc/ssl/certs"
+    mine = os.path.join(t.dir, "certs")
+    os.makedirs(mine)
+    roots = bb.read(top + "/ca-certificates.crt")
+    bb.write(os.path.join(mine, "ca-certificates.crt"), roots)
+    subprocess.run(["mount", "--bind", mine, top], check=True)
+    try:
+        e = t.endpoint().start()
+        pid = e.proc.popen.pid
+        trace = os.path.join(t.dir, "trace")
+        p = bb.Proc(t, "strace", ["strace", "-f", "-p", str(pid), "-o",
+                                  trace, "-e", "trace=rename,renameat,"
+                                  "renameat2"])
+        bb.wait_until(lambda: "attached" in p.text(), 5, "strace attached",
+                      alive=p)
+        bb.write(os.path.join(mine, "new"),
+                 roots + bb.read(t.pki.other_ca.crt))
+        os.rename(os.path.join(mine, "new"),
+                  os.path.join(mine, "ca-certificates.crt"))
+        n = roots.count("BEGIN CERTIFICATE")
+        bb.wait_until(lambda: "read again builtin=%d " % (n + 1)
+                      in e.proc.text(), 5, "the new root counts",
+                      alive=e.proc)
+        lines = [x for x in bb.read(trace).splitlines() if ".idx" in x]
+        t.ok(len(lines) == 1 and int(lines[0].split()[0]) != pid,
+             "its index was written by another thread than the loop's",
+             lines)
+        p.stop()
+        e.stop()
+    finally:
+        subprocess.run(["umount", "-l", top], check=True)
+
+
 @bb.test(30)
 def a_clock_that_becomes_good(t):
     """A server whose certificate ended since the floor is let in while the

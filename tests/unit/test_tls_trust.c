@@ -340,6 +340,14 @@ the_index_is_trusted_only_whole(void **state)
 	assert_int_equal(tls_trust_load_bundle(&s, at("bundle.pem"), cache), 0);
 	assert_int_equal(s.num, 1);
 	tls_trust_clear(&s);
+	/* The same, ahead of time. */
+	assert_true(tls_index_is_made(at("bundle.pem"), cache));
+	JOIN("bundle.pem", "ca/ca.pem", "other/ca.pem");
+	assert_false(tls_index_is_made(at("bundle.pem"), cache));
+	assert_int_equal(tls_index_make(at("bundle.pem"), cache), 0);
+	assert_true(tls_index_is_made(at("bundle.pem"), cache));
+	assert_true(tls_index_is_made(at("nowhere.pem"), cache));
+	assert_int_equal(tls_index_make(at("nowhere.pem"), cache), ENOENT);
 }
 
 /* Judges a file as a server's chain, with `anchors` as the only trust. */
