@@ -39,11 +39,21 @@ ua_max_calls(const struct ua *ua)
 	return (unsigned int)ua->conf.max_calls + UA_ALERTS_MAX;
 }
 
+/* Takes a call off its list, and out of the counts. */
+static void
+call_unlist(struct call *c)
+{
+	call_set_rings(c, false);
+	if (!c->is_over)
+		c->ua->num_calls--;
+	TAILQ_REMOVE(c->is_over ? &c->ua->ending : &c->ua->calls, c, link);
+}
+
 /* Frees everything a call owns; nobody is told. */
 static void
 call_free(struct call *c)
 {
-	TAILQ_REMOVE(c->is_over ? &c->ua->ending : &c->ua->calls, c, link);
+	call_unlist(c);
 	dns_stop(&c->dns);
 	ua_ring_stop(c);
 	timer_stop(&c->limit);
@@ -89,6 +99,7 @@ call_new(struct ua *ua, bool incoming)
 	c->started_us = clock_mono_us();
 	(void)snprintf(c->id, sizeof(c->id), "c%u", ++ua->last_id);
 	TAILQ_INSERT_TAIL(&ua->calls, c, link);
+	ua->num_calls++;
 	return c;
 }
 
@@ -208,7 +219,7 @@ call_end(struct call *c, const struct sip_call_info *info)
 	loop_undefer(&c->fail);
 	ua_ring_stop(c);
 	timer_stop(&c->limit);
-	TAILQ_REMOVE(&c->ua->calls, c, link);
+	call_unlist(c);
 	TAILQ_INSERT_TAIL(&c->ua->ending, c, link);
 	c->is_over = true;
 	c->ended = f;

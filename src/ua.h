@@ -34,6 +34,7 @@ struct call {
 	bool alert;       /* for an alert extension: rings, is not answered */
 	bool answered;    /* incoming: 200 was sent */
 	bool automatic;   /* .. without anybody's doing */
+	bool rings;       /* counted in num_ringing */
 	bool has_speaker; /* it is heard, or would be */
 	struct media_ring *ring; /* owned slot; the tone that sounds */
 	struct timer later;      /* an answer is due */
@@ -81,6 +82,9 @@ struct ua {
 	struct ua_conf conf;
 	TAILQ_HEAD(call_list, call) calls;
 	struct call_list ending; /* over, but for their recordings */
+	size_t num_calls;        /* in `calls`; kept, so that no call costs a */
+	size_t num_ringing; /* walk over all others; those that ring here */
+	bool lends;         /* some call may be without the speaker */
 	unsigned int last_id;
 };
 
@@ -116,6 +120,8 @@ enum ua_rank ua_rank_of(const struct call *c);
 /* ua_speaker gives the speaker to the call that ranks highest, the oldest of
  * several; what rings sounds.  After each change of a call. */
 void ua_speaker(struct ua *ua);
+/* call_set_rings: it rings here from now on, or no more. */
+void call_set_rings(struct call *c, bool rings);
 /* ua_ring_stop: the tone ends, and no answer is due. */
 void ua_ring_stop(struct call *c);
 /* ua_limit starts the time that the call may spend in its state. */

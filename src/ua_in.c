@@ -21,6 +21,7 @@ answer_now(struct call *c, char *why, size_t why_size)
 	int err;
 
 	ua_ring_stop(c);
+	call_set_rings(c, false);
 	buf_init(&sdp, UA_SDP_MAX);
 	if ((err = call_open_media(c)) != 0) {
 		(void)snprintf(
@@ -116,6 +117,11 @@ in_fill(const struct call *c, struct ua_in *in)
 	ask_read(c->sip, &in->ask);
 	in->single = conf->single;
 	in->max_calls = conf->max_calls;
+	/* The ranks count where one is heard, alerts where some ring. */
+	in->num_calls = c->ua->num_calls - 1;
+	if (!conf->single && c->ua->num_ringing == 0)
+		return;
+	in->num_calls = 0;
 	TAILQ_FOREACH (other, &c->ua->calls, link) {
 		if (other == c)
 			continue;
@@ -150,6 +156,7 @@ ring(struct call *c, unsigned int delay_s)
 	ignore_err(
 	    sip_call_answer(c->sip, 180, NULL, none), "ringing is a courtesy");
 	ua_limit(c);
+	call_set_rings(c, true);
 	ua_speaker(c->ua);
 	if (delay_s != 0 &&
 	    timer_start(&c->later, c->ua->app->loop, (int64_t)delay_s * 1000000,

@@ -210,7 +210,8 @@ call_json(const struct call *c)
 	jv_set_num(o, "duration_s",
 	    from != 0 ? (double)(clock_mono_us() - from) / 1e6 : 0);
 	jv_set_str(o, "signalling", call_signalling(c));
-	jv_set_bool(o, "speaker", c->has_speaker);
+	jv_set_bool(o, "speaker",
+	    c->ua->conf.single ? c->has_speaker : c->established_us != 0);
 	if (c->media == NULL || from == 0) {
 		jv_set(o, "media", jv_null());
 		jv_set_str(o, "security", "none");

@@ -78,6 +78,18 @@ ua_rank_of(const struct call *c)
 	return c->automatic ? UA_RANK_PAGE : UA_RANK_CALL;
 }
 
+void
+call_set_rings(struct call *c, bool rings)
+{
+	if (c->rings == rings)
+		return;
+	c->rings = rings;
+	if (rings)
+		c->ua->num_ringing++;
+	else
+		c->ua->num_ringing--;
+}
+
 /* Tells that a call got or lost the speaker. */
 static void
 tell(const struct call *c, bool has)
@@ -96,6 +108,11 @@ ua_speaker(struct ua *ua)
 	bool single = ua->conf.single;
 	struct call *c, *best = NULL;
 
+	/* All are heard, and nothing rings: nothing to share out. */
+	if (!single && !ua->lends && ua->num_ringing == 0)
+		return;
+	ua->lends = single;
+
 	TAILQ_FOREACH (c, &ua->calls, link)
 		if (ua_rank_of(c) != UA_RANK_NONE &&
 		    (best == NULL || ua_rank_of(c) > ua_rank_of(best)))
@@ -107,7 +124,7 @@ ua_speaker(struct ua *ua)
 		ua_ring_stop(c);
 		if (c->media != NULL)
 			media_sess_speaker(c->media, !single);
-		if (c->has_speaker)
+		if (c->has_speaker && single)
 			tell(c, false);
 		c->has_speaker = false;
 	}
@@ -117,7 +134,7 @@ ua_speaker(struct ua *ua)
 		media_sess_speaker(best->media, true);
 	if (best->incoming && !best->answered)
 		ring_start(best);
-	if (!best->has_speaker)
+	if (!best->has_speaker && single)
 		tell(best, true);
 	best->has_speaker = true;
 }
