@@ -8,7 +8,7 @@ noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h includ
 	%D%/sip_auth_server.c %D%/sip_call.c %D%/sip_call_in.c %D%/sip_call_info.c %D%/sip_call_out.c \
 	%D%/sip_call_re.c %D%/sip_call_start.c %D%/sip_dispatch.c %D%/sip_dlg.c %D%/sip_done.c %D%/sip_err.c \
 	%D%/sip_frame.c %D%/sip_hash.c %D%/sip_listen.c %D%/sip_msg.c %D%/sip_ping.c %D%/sip_reg.c \
-	%D%/sip_reg_conf.c %D%/sip_reg_msg.c %D%/sip_reg_retry.c %D%/sip_reg_way.c %D%/sip_req.c %D%/sip_route.c \
+	%D%/sip_reg_conf.c %D%/sip_reg_msg.c %D%/sip_reg_poll.c %D%/sip_reg_retry.c %D%/sip_reg_way.c %D%/sip_req.c %D%/sip_route.c \
 	%D%/sip_session.c %D%/sip_stack.c %D%/sip_target.c %D%/sip_tp.c %D%/sip_txn.c %D%/sip_udp.c %D%/sip_uri.c \
 	%D%/sip_mask.c %D%/sip_pcap.c %D%/sip_trace.c \
 	%D%/sip_write.c

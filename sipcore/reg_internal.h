@@ -58,10 +58,26 @@ struct sip_reg {
 	 * that the first left out because they failed lately. */
 	unsigned int tried, left_out, second; /* bits of servers */
 	unsigned int tries;                   /* targets, of all servers */
+	enum sip_transport attempt;           /* of the last target tried */
 	int64_t min_us;                       /* Retry-After of the last */
 	/* The one that accepted us last; addr_is_set() says if any did. */
 	struct sip_target last;
 	size_t last_server;
+	/* Questions whether servers are there (sip_reg_poll.c). */
+	struct reg_poll {
+		int64_t every_us; /* 0: none */
+		bool failback;    /* ask better servers than that in use */
+		bool active;      /* ask the one in use */
+		bool notify;      /* NOTIFY instead of OPTIONS */
+		struct timer timer;
+		struct sip_route *route;
+		struct sip_watch w;
+		struct sip_ctxn *txn;
+		size_t server; /* that is being asked */
+		size_t asked;  /* this time */
+		struct sip_target targets[SIPC_TARGETS_MAX];
+		size_t num_targets, next;
+	} poll;
 	int64_t dns_us;
 	struct sip_watch w;
 	struct sip_ctxn *txn;
@@ -120,6 +136,10 @@ void reg_calls_moved(struct sip_reg *r);
 /* reg_limit_us: how long the target in use may stay silent; 0: as the RFC
  * says, there is no other. */
 int64_t reg_limit_us(const struct sip_reg *r);
+/* sip_reg_poll.c: reg_poll_start asks from time to time, if the settings and
+ * the server in use are such that there is somebody to ask. */
+void reg_poll_start(struct sip_reg *r);
+void reg_poll_stop(struct sip_reg *r);
 /* reg_server: the one in use. */
 const struct reg_server *reg_server(const struct sip_reg *r);
 /* reg_transport: of the flow or of the last attempt, else what is asked for */

@@ -29,6 +29,7 @@ sip_reg_state_name(enum sip_reg_state st)
 static void
 reg_free(struct sip_reg *r)
 {
+	reg_poll_stop(r);
 	sip_route_stop(&r->route);
 	sip_ctxn_stop(&r->txn);
 	timer_stop(&r->timer);
@@ -59,6 +60,7 @@ reg_flow_drop(struct sip_reg *r)
 {
 	struct sip_flow *f = r->w.flow;
 
+	reg_poll_stop(r);
 	if (f == NULL)
 		return;
 	sip_watch_clear(&r->w);
@@ -292,6 +294,7 @@ reg_flow_down(struct sip_reg *r, int err)
 	sip_ctxn_stop(&r->txn);
 	if (v != NULL && v->class[0] != '\0' && v->text[0] != '\0')
 		text = v->text;
+	reg_poll_stop(r);
 	if (was_ok)
 		reg_lasted(r, clock_mono_us() - r->ok_us);
 	reg_calls_moved(r); /* to the other flow, if there is one */
@@ -422,6 +425,7 @@ reg_ok(struct sip_reg *r, unsigned int granted_s)
 		log_err(LOGC_SIP, 0, "registration stands still: no memory");
 	if (r->state == SIP_REG_OK)
 		return;
+	reg_poll_start(r);
 	reg_enter(r, SIP_REG_OK);
 }
 

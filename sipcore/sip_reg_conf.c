@@ -162,7 +162,7 @@ reg_conf_copy(struct sip_reg *r, const struct sip_reg_conf *conf)
 	uint16_t port = 0;
 	int err;
 
-	r->transport = conf->transport;
+	r->transport = r->attempt = conf->transport;
 	r->sips = conf->sips;
 	r->allow_md5 = conf->allow_md5;
 	r->indialog_md5 = conf->indialog_md5;
@@ -170,6 +170,10 @@ reg_conf_copy(struct sip_reg *r, const struct sip_reg_conf *conf)
 	r->expires_s = conf->expires_s;
 	r->policy = conf->policy;
 	r->policy_arg = conf->policy_arg;
+	r->poll.every_us = conf->poll_s * SIPC_S;
+	r->poll.failback = conf->failback;
+	r->poll.active = conf->poll_active;
+	r->poll.notify = conf->poll_notify;
 	r->keepalive_us = conf->no_keepalive ? -1 : conf->keepalive_s * SIPC_S;
 	if (conf->user == NULL || conf->user[0] == '\0' ||
 	    conf->domain == NULL || strlen(conf->user) > SIPC_USER_MAX)

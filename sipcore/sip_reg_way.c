@@ -31,11 +31,7 @@ target_now(const struct sip_reg *r)
 enum sip_transport
 reg_transport(const struct sip_reg *r)
 {
-	const struct sip_target *t = target_now(r);
-
-	if (r->w.flow != NULL)
-		return r->w.flow->t;
-	return t != NULL ? t->t : reg_server(r)->t;
+	return r->w.flow != NULL ? r->w.flow->t : r->attempt;
 }
 
 void
@@ -105,6 +101,7 @@ connect_next(struct sip_reg *r, int *err)
 	while (r->next < r->num_targets) {
 		t = &r->targets[r->next++];
 		r->tries++;
+		r->attempt = t->t;
 		*err = t->t == SIPC_UDP ? use_udp(r, t) : use_stream(r, t);
 		if (*err == 0) {
 			reg_enter(r,

@@ -129,6 +129,10 @@ servers_of(const struct prov_store *s, struct sip_reg_conf *c)
 	c->realm = prov_get(s, "sip.auth.realm");
 	if (!prov_get_bool(s, "sip.ssr.use"))
 		return;
+	c->poll_s = (unsigned int)prov_get_int(s, "sip.ssr.interval");
+	c->poll_active = prov_get_bool(s, "sip.ssr.chkact");
+	c->poll_notify = strcmp(prov_get(s, "sip.ssr.method"), "1") == 0;
+	c->failback = !prov_get_bool(s, "sip.ssr.nofb");
 	c->backups[0] = prov_get(s, "sip.bkproxy1");
 	c->backups[1] = prov_get(s, "sip.bkproxy2");
 }

@@ -21,6 +21,11 @@ struct sip_reg_conf {
 	/* host[:port] of servers that stand in for the first, in this order;
 	 * NULL: none */
 	const char *backups[SIPC_SERVERS_MAX - 1];
+	/* Servers are asked (OPTIONS, or NOTIFY) every so often whether they
+	 * are there: with `failback` those before the one in use, to go back
+	 * to them unless a call is up; with `poll_active` that one itself. */
+	unsigned int poll_s; /* 0: never */
+	bool failback, poll_active, poll_notify;
 	enum sip_transport transport;
 	bool sips;              /* sips: URIs (RFC 5630) */
 	bool allow_md5;         /* refuse MD5 challenges if false */

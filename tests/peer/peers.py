@@ -142,12 +142,13 @@ def password(user):
 class Kamailio:
     """Registrar and proxy over TLS that demands a certificate of the device
     CA; digest with one algorithm at a time.  With `certs` also one port for
-    each of these: `ports`.  `tls`: the text of tls.cfg."""
+    each of these: `ports`.  `tls`: the text of tls.cfg.  `more`: sockets in
+    clear, "udp:127.0.0.1:5060"."""
 
     def __init__(self, bench, cert=None, algorithm="SHA-256",
                  domain="localhost", host="127.0.0.1", name="kamailio",
                  port=None, certs=None, device_ca=None, tls=None,
-                 challenge_in_dialog=False):
+                 challenge_in_dialog=False, more=()):
         bb.need("kamailio")
         modules = "/usr/lib/x86_64-linux-gnu/kamailio/modules/"
         if not os.path.isdir(modules):
@@ -166,6 +167,7 @@ class Kamailio:
         self.ports = {n: bb.free_port(host=host) for n in certs or {}}
         listen = ["listen=tls:%s:%d" % (host, p)
                   for p in [self.tls] + list(self.ports.values())]
+        listen += ["listen=" + m for m in more]
         values = {"key": cert.key, "crt": cert.chain,
                   "ca": device_ca or bench.pki.device_ca.crt}
         tls = tls or KAMAILIO_TLS % values

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "bellbird/sip_trace.h"
+
 #include "test_sip.h"
 #include "test_sip_tls.h"
 
@@ -18,7 +20,8 @@ struct server {
 	uint16_t ports[SIPC_TRANSPORTS];
 	unsigned int registers, polls;
 	int refuse;  /* answer this; -1: nothing */
-	int options; /* answer OPTIONS so; 0: 200 */
+	int options; /* answer NOTIFY so; 0: 200; -1: nothing */
+	char polled_with[16];
 	const char *headers;
 };
 
@@ -38,6 +41,10 @@ on_req(struct sip_req *req, void *arg)
 {
 	struct server *v = arg;
 
+	if (strcmp(sip_req_method(req), "NOTIFY") == 0)
+		return v->options < 0 ||
+		    sip_req_reply(req, v->options != 0 ? v->options : 200, NULL,
+			NULL, NULL, slice_of("")) == 0;
 	if (strcmp(sip_req_method(req), "REGISTER") != 0)
 		return false;
 	v->registers++;
@@ -48,6 +55,23 @@ on_req(struct sip_req *req, void *arg)
 		v->refuse != 0 ? v->headers : NULL, NULL, slice_of("")),
 	    0);
 	return true;
+}
+
+/* sip_trace_cb: counts polls. */
+static void
+on_trace(const struct sip_trace_msg *m, void *arg)
+{
+	struct server *v = arg;
+	struct sip_trace_brief b;
+
+	sip_trace_brief(&b, m->msg);
+	if (m->sent || b.code != 0 ||
+	    (!slice_is(b.method, "OPTIONS") && !slice_is(b.method, "NOTIFY")))
+		return;
+	v->polls++;
+	ignore_err(
+	    str_copy_slice(v->polled_with, sizeof(v->polled_with), b.method),
+	    "one of the two");
 }
 
 static void
@@ -73,6 +97,7 @@ server_up(struct fix *f, int i)
 	}
 	sip_stack_each_listener(v->s, port_take, v->ports);
 	allow(v->s, "any");
+	sip_stack_trace(v->s, on_trace, v);
 }
 
 static void
@@ -243,6 +268,74 @@ a_server_that_is_avoided_is_the_last_resort(void **state)
 	fix_close(&f);
 }
 
+static void
+returns_to_the_primary_by_the_settings(void **state)
+{
+	static const struct {
+		const char *why;
+		bool failback, notify;
+		int options; /* what the primary answers to the poll */
+		bool returns;
+	} v[] = {
+		{ "asked with OPTIONS", true, false, 200, true },
+		{ "asked with NOTIFY", true, true, 200, true },
+		{ "any answer shows that it lives", true, true, 404, true },
+		{ "but not this one", true, true, 503, false },
+		{ "nor silence", true, true, -1, false },
+		{ "no return", false, false, 200, false },
+	};
+	struct fix f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		fix_open(&f, SIPC_TCP);
+		f.c.poll_s = 60;
+		f.c.failback = v[i].failback;
+		f.c.poll_notify = v[i].notify;
+		server_down(&f, 0);
+		start(&f);
+		pass(&f.w, 500);
+		is_at(&f, 1, SIPC_TCP, v[i].why);
+		pass(&f.w, 200 * 1000);
+		is_at(&f, 1, SIPC_TCP, "still dead");
+		f.v[0].options = v[i].options;
+		server_up(&f, 0);
+		pass(&f.w, 61 * 1000);
+		is_at(&f, v[i].returns ? 0 : 1, SIPC_TCP, v[i].why);
+		if (f.v[0].polls != (v[i].failback ? 1 : 0))
+			fail_msg("%s: %u polls", v[i].why, f.v[0].polls);
+		if (v[i].returns)
+			assert_string_equal(f.v[0].polled_with,
+			    v[i].notify ? "NOTIFY" : "OPTIONS");
+		/* at the primary nobody is asked any more */
+		pass(&f.w, 200 * 1000);
+		assert_int_equal(f.v[1].polls, 0);
+		fix_close(&f);
+	}
+}
+
+static void
+the_server_in_use_is_polled_if_set(void **state)
+{
+	struct fix f;
+
+	(void)state;
+	fix_open(&f, SIPC_TCP);
+	f.c.poll_s = 30;
+	f.c.poll_active = f.c.poll_notify = true;
+	f.c.failback = true;
+	start(&f);
+	pass(&f.w, 95 * 1000);
+	is_at(&f, 0, SIPC_TCP, "it answers");
+	assert_in_range(f.v[0].polls, 3, 4);
+	/* it hangs: the connection stands, nobody answers */
+	f.v[0].options = -1;
+	f.v[0].refuse = -1;
+	pass(&f.w, 41 * 1000);
+	is_at(&f, 1, SIPC_TCP, "it hangs");
+	fix_close(&f);
+}
+
 int
 main(void)
 {
@@ -251,6 +344,8 @@ main(void)
 		    a_dead_primary_means_the_backup_and_it_stays_there),
 		cmocka_unit_test(refusals_that_mean_another_server),
 		cmocka_unit_test(a_server_that_is_avoided_is_the_last_resort),
+		cmocka_unit_test(returns_to_the_primary_by_the_settings),
+		cmocka_unit_test(the_server_in_use_is_polled_if_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
