@@ -58,10 +58,6 @@ contact_make(struct sip_reg *r, char *out, size_t size)
 static void
 contacts_put(struct sip_reg *r, struct buf *b, unsigned int expires_s)
 {
-	if (r->old_contact[0] != '\0')
-		ignore_err(buf_printf(b, "Contact: <%s>;expires=0\r\n",
-			       r->old_contact),
-		    "sticks in the buf");
 	ignore_err(
 	    buf_printf(b, "Contact: <%s>", r->contact), "sticks in the buf");
 	if (r->instance != NULL)
@@ -73,6 +69,10 @@ contacts_put(struct sip_reg *r, struct buf *b, unsigned int expires_s)
 		    "sticks in the buf");
 	ignore_err(
 	    buf_printf(b, ";expires=%u\r\n", expires_s), "sticks in the buf");
+	if (r->old_contact[0] != '\0')
+		ignore_err(buf_printf(b, "Contact: <%s>;expires=0\r\n",
+			       r->old_contact),
+		    "sticks in the buf");
 }
 
 static void on_response(struct sip_msg **rsp, int err, void *arg);

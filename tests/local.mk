@@ -18,7 +18,7 @@ dist_check_SCRIPTS += $(LINT)
 TESTS += $(LINT)
 EXTRA_DIST += %D%/peer/test_trace.py
 EXTRA_DIST += %D%/peer/test_est.py %D%/peer/test_pkcs11.py
-EXTRA_DIST += %D%/peer/test_edges.py %D%/peer/test_outage.py
+EXTRA_DIST += %D%/bench/bench_back.py %D%/peer/test_edges.py %D%/peer/test_outage.py
 EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
 	%D%/cross.sh %D%/mutants.py %D%/bench/run.py %D%/bench/bench_speed.py \
 	%D%/bench/bench_tls.py \

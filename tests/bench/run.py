@@ -3,9 +3,9 @@
 """The bench: bellbird beside Debian's baresip, in the same run.
 
     make -C build tests/bench/our_tls tests/bench/raw_tls
-    BELLBIRD=build/src/bellbird tests/bench/run.py [--quick] [bench_speed | bench_tls]
+    BELLBIRD=build/src/bellbird tests/bench/run.py [--quick] [bench_speed | bench_back | bench_tls]
 
-`make -C build bench` does both.  --quick runs each handshake bench once, with
+`make -C build bench` does all.  --quick runs each handshake bench once, with
 few handshakes: that it works, not how fast.
 
 Prints medians of 5 and, where baresip does the same, the ratio.  Figures are
@@ -25,4 +25,4 @@ if __name__ == "__main__":
     if "--quick" in words:
         words.remove("--quick")
         os.environ["BENCH_QUICK"] = "1"
-    sys.exit(run.outside(words or ["bench_speed", "bench_tls"], []))
+    sys.exit(run.outside(words or ["bench_speed", "bench_back", "bench_tls"], []))

@@ -46,12 +46,21 @@ class Registrar:
         self.count = 0
 
     def registered(self):
-        """Serves one connection until REGISTER has its 200; the moment."""
-        raw, _ = self.sock.accept()
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        raw.settimeout(10)
-        self.buf = b""
-        self.conn = self.ctx.wrap_socket(raw, server_side=True)
+        """Serves one connection until REGISTER has its 200; the moment.  One
+        that a process left behind when it was stopped is passed over."""
+        for _ in range(8):
+            raw, _ = self.sock.accept()
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raw.settimeout(10)
+            self.buf = b""
+            try:
+                self.conn = self.ctx.wrap_socket(raw, server_side=True)
+                return self._serve_register()
+            except (ConnectionError, ssl.SSLError, bb.Failure):
+                raw.close()
+        raise bb.Failure("no connection with a REGISTER")
+
+    def _serve_register(self):
         while True:
             msg = self.read()
             if msg.startswith("REGISTER"):

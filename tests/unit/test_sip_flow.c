@@ -23,6 +23,7 @@ struct fix {
 	uint16_t ports[SIPC_TRANSPORTS];
 	/* the registrar */
 	unsigned int registers;
+	bool withdrawn;      /* the last one had a second Contact, to go */
 	const char *headers; /* of its 200 */
 	int refuse;
 	uint64_t flow;
@@ -44,6 +45,7 @@ on_req(struct sip_req *req, void *arg)
 		return false;
 	f->registers++;
 	f->flow = sip_req_flow(req);
+	f->withdrawn = sip_req_header(req, "contact", 1) != NULL;
 	assert_int_equal(
 	    sip_req_reply(req, f->refuse != 0 ? f->refuse : 200, NULL,
 		f->headers != NULL ? f->headers : "Expires: 3600\r\n", NULL,
@@ -192,6 +194,28 @@ lost_flow_is_tried_at_once_soon_and_then_as_the_rfc_says(void **state)
 	}
 	assert_int_equal(base, 1800000);
 	fix_close(&f);
+}
+
+static void
+binding_of_a_lost_connection_is_withdrawn(void **state)
+{
+	static const char *const headers[] = { NULL,
+		"Expires: 3600\r\nRequire: outbound\r\n" };
+	struct fix f;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		fix_open(&f);
+		f.headers = headers[i];
+		start(&f, SIPC_TCP, 0, true);
+		assert_false(f.withdrawn);
+		sip_flow_close(sip_flow_get(f.server, f.flow), 0);
+		pass(&f.w, 100);
+		assert_int_equal(f.registers, 2);
+		/* a server with outbound replaces it by the reg-id */
+		assert_int_equal(f.withdrawn, i == 0);
+		fix_close(&f);
+	}
 }
 
 static void
@@ -600,6 +624,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 		    lost_flow_is_tried_at_once_soon_and_then_as_the_rfc_says),
+		cmocka_unit_test(binding_of_a_lost_connection_is_withdrawn),
 		cmocka_unit_test(registration_that_falls_apart_is_not_hammered),
 		cmocka_unit_test(retry_after_overrides),
 		cmocka_unit_test(

@@ -304,6 +304,46 @@ refusals_of_all_kinds_wait(void **state)
 }
 
 static void
+nobody_sends_us_from_tls_to_less(void **state)
+{
+	static const struct {
+		const char *scheme, *params;
+		bool goes;
+	} v[] = {
+		{ "sip", ";transport=tcp", false },
+		{ "sip", ";transport=udp", false },
+		{ "sips", "", true },
+		{ "sip", ";transport=tls", true },
+	};
+	struct fix f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		char contact[120];
+		uint16_t port;
+
+		fix_open(&f);
+		f.refuse = 302;
+		port = f.ports[v[i].goes             ? SIPC_TLS
+			: strstr(v[i].params, "udp") ? SIPC_UDP
+						     : SIPC_TCP];
+		(void)snprintf(contact, sizeof(contact),
+		    "Contact: <%s:127.0.0.1:%u%s>\r\n", v[i].scheme, port,
+		    v[i].params);
+		f.refuse_headers = contact;
+		start(&f, SIPC_TLS, "secret");
+		pass(&f.w, 1000);
+		last_is(&f, SIP_REG_WAITING);
+		assert_int_equal(f.st[f.n - 1].code, 302);
+		if ((strstr(f.st[f.n - 1].reason, "without TLS") == NULL) !=
+		    v[i].goes)
+			fail_msg("%s%s: %s", v[i].scheme, v[i].params,
+			    f.st[f.n - 1].reason);
+		fix_close(&f);
+	}
+}
+
+static void
 too_brief_is_asked_again_with_more(void **state)
 {
 	struct fix f;
@@ -583,6 +623,7 @@ main(void)
 		cmocka_unit_test(wrong_password_waits_and_does_not_hammer),
 		cmocka_unit_test(md5_is_refused_unless_allowed),
 		cmocka_unit_test(refusals_of_all_kinds_wait),
+		cmocka_unit_test(nobody_sends_us_from_tls_to_less),
 		cmocka_unit_test(too_brief_is_asked_again_with_more),
 		cmocka_unit_test(lost_flow_comes_back_at_once),
 		cmocka_unit_test(
