@@ -5,17 +5,18 @@
 
 /* Where a network failed: every 1.5 s +-20 % for a minute and a half, from
  * there on RFC 5626 4.5 (base-time where all flows failed, max-time). */
-#define STEP_US    (1500 * SIPC_MS)
-#define SOON_US    (90 * SIPC_S)
-#define BASE_US    (30 * SIPC_S)
-#define MAX_US     (1800 * SIPC_S)
+#define STEP_US     (1500 * SIPC_MS)
+#define SOON_US     (90 * SIPC_S)
+#define BASE_US     (30 * SIPC_S)
+#define BASE_TWO_US (90 * SIPC_S) /* where the other flow stands */
+#define MAX_US      (1800 * SIPC_S)
 /* What TLS refused needs somebody who changes a certificate. */
-#define TLS_US     (2 * SIPC_S)
-#define TLS_MAX_US (300 * SIPC_S)
+#define TLS_US      (2 * SIPC_S)
+#define TLS_MAX_US  (300 * SIPC_S)
 /* A registration that falls apart sooner was none: the steps go on; and one
  * that did not even last a second does not begin the minute and a half anew. */
-#define STABLE_US  (10 * SIPC_S)
-#define LASTED_US  (1 * SIPC_S)
+#define STABLE_US   (10 * SIPC_S)
+#define LASTED_US   (1 * SIPC_S)
 
 /* A fraction of `us` between half and all of it, at random. */
 static int64_t
@@ -86,6 +87,7 @@ net_us(struct sip_reg *r, unsigned int n)
 {
 	static const int ms[] = { 0, 200, 500, 1000 };
 	enum { NUM = sizeof(ms) / sizeof(ms[0]) };
+	const struct sip_reg *other;
 	int64_t now = clock_mono_us();
 
 	if (n == 0) {
@@ -99,7 +101,10 @@ net_us(struct sip_reg *r, unsigned int n)
 		return STEP_US / 5 * 4 +
 		    (int64_t)(tls_random_id() % (uint64_t)(STEP_US / 5 * 2));
 	}
-	return rfc_5626_us(BASE_US, r->slow_fails++);
+	other = r->first != NULL ? r->first : r->twin;
+	return rfc_5626_us(
+	    other != NULL && other->state == SIP_REG_OK ? BASE_TWO_US : BASE_US,
+	    r->slow_fails++);
 }
 
 int64_t

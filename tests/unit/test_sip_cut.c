@@ -187,16 +187,14 @@ on_req(struct sip_req *req, void *arg)
 	(void)arg;
 	if (strcmp(sip_req_method(req), "REGISTER") != 0)
 		return false;
+	/* The connection may be cut already: nobody hears it then. */
 	if (sip_auth_check(req, "realm", "bob", "secret", &stale) != 0) {
-		assert_int_equal(
-		    sip_auth_challenge(req, "realm", 1u << TLS_SHA256, stale),
-		    0);
+		(void)sip_auth_challenge(req, "realm", 1u << TLS_SHA256, stale);
 		return true;
 	}
 	f.registers++;
-	assert_int_equal(sip_req_reply(req, 200, NULL, "Expires: 3600\r\n",
-			     NULL, slice_of("")),
-	    0);
+	(void)sip_req_reply(
+	    req, 200, NULL, "Expires: 3600\r\n", NULL, slice_of(""));
 	return true;
 }
 

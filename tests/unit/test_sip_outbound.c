@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "test_sip.h"
+#include "../../sipcore/reg_internal.h"
 #include "test_sip_tls.h"
 #include "test_sip_call.h"
 
@@ -226,6 +227,28 @@ calls_go_on_over_the_flow_that_is_left(void **state)
 }
 
 static void
+dead_edge_is_asked_seldom_while_the_other_serves(void **state)
+{
+	struct world2 w;
+
+	(void)state;
+	open2(&w);
+	start2(&w, true, false);
+	accept2(&w, 0, OUTBOUND);
+	accept2(&w, 1, OUTBOUND);
+	lose(&w, 0);
+	/* silent: each REGISTER takes 32 s (timer F); the fifth wait begins
+	 * after 90 s (RFC 5626 4.5: base-time 90 s, 45 to 90 of it) */
+	pass(&w.f.w, 131 * 1000);
+	assert_int_equal(w.reg->state, SIP_REG_WAITING);
+	assert_in_range(
+	    w.reg->due_us - w.reg->since_us, 45 * SIPC_S, 90 * SIPC_S);
+	sip_reg_get_status(w.reg, &w.st);
+	assert_int_equal(w.st.state, SIP_REG_OK);
+	close2(&w);
+}
+
+static void
 new_flow_is_told_to_the_peers_of_calls(void **state)
 {
 	struct world2 w;
@@ -421,6 +444,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_flows_are_two_bindings_of_one_account),
 		cmocka_unit_test(calls_go_on_over_the_flow_that_is_left),
+		cmocka_unit_test(
+		    dead_edge_is_asked_seldom_while_the_other_serves),
 		cmocka_unit_test(new_flow_is_told_to_the_peers_of_calls),
 		cmocka_unit_test(gruu_is_the_contact_of_calls),
 		cmocka_unit_test(gruu_that_was_not_asked_for_is_not_used),
