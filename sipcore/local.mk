@@ -25,7 +25,7 @@ SIP_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -iquote $(top_srcdir)/tests/
 SIP_TESTS = tests/unit/test_sip_account tests/unit/test_sip_auth tests/unit/test_sip_big tests/unit/test_sip_call \
 	tests/unit/test_sip_dlg tests/unit/test_sip_failover tests/unit/test_sip_frame tests/unit/test_sip_msg tests/unit/test_sip_reg \
 	tests/unit/test_sip_route tests/unit/test_sip_session tests/unit/test_sip_target tests/unit/test_sip_txn tests/unit/test_sip_uri
-SIP_TESTS += tests/unit/test_sip_allow tests/unit/test_sip_torture
+SIP_TESTS += tests/unit/test_sip_allow tests/unit/test_sip_stream tests/unit/test_sip_torture
 noinst_HEADERS += tests/unit/test_sip_torture.h
 EXTRA_DIST += tests/data/torture.txt
 SIP_TESTS += tests/unit/test_sip_trace
@@ -73,6 +73,8 @@ tests_unit_test_sip_target_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_target_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_allow_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_allow_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+tests_unit_test_sip_stream_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_stream_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_torture_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_torture_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_trace_CPPFLAGS = $(SIP_TEST_CPPFLAGS)

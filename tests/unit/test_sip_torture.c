@@ -225,73 +225,6 @@ udp_gets_what_the_rfc_says(void **state)
 	fix_close(&f);
 }
 
-/* ---- a bare stream client ---- */
-
-struct client {
-	struct tls_conn *c;
-	struct addr at;
-	struct buf got;
-	bool up, closed;
-};
-
-static void
-on_client(struct tls_conn *c, enum tls_event ev, int err, void *arg)
-{
-	struct client *cl = arg;
-	struct slice in;
-
-	(void)err;
-	if (ev == TLS_EV_UP)
-		cl->up = true;
-	if (ev == TLS_EV_DATA) {
-		in = tls_conn_peek(c);
-		assert_int_equal(buf_add(&cl->got, in.p, in.n), 0);
-		tls_conn_drain(c, in.n);
-	}
-	if (ev == TLS_EV_CLOSED) {
-		cl->closed = true;
-		cl->c = NULL;
-	}
-}
-
-static void
-client_open(struct client *cl, struct fix *f)
-{
-	struct tls_conn_conf cc = { .host = "x", .cb = on_client, .arg = cl };
-
-	memset(cl, 0, sizeof(*cl));
-	buf_init(&cl->got, 1 << 20);
-	assert_int_equal(
-	    addr_parse(&cc.remote, slice_of("127.0.0.1"), f->tcp), 0);
-	assert_int_equal(tls_conn_connect(&cl->c, f->w.tls, &cc), 0);
-	pass(&f->w, 10);
-	assert_true(cl->up);
-	tls_conn_local(cl->c, &cl->at);
-}
-
-static void
-client_close(struct client *cl, struct fix *f)
-{
-	tls_conn_free(cl->c);
-	buf_clear(&cl->got);
-	pass(&f->w, 10);
-}
-
-/* Sends `b` in pieces of `step` bytes, as long as somebody listens. */
-static void
-client_says(struct client *cl, struct fix *f, const struct buf *b, size_t step)
-{
-	for (size_t at = 0; at < b->n && cl->c != NULL; at += step) {
-		size_t n = b->n - at < step ? b->n - at : step;
-
-		if (tls_conn_write(cl->c, b->p + at, n) != 0)
-			return;
-		if (step < b->n)
-			pass(&f->w, 1);
-	}
-	pass(&f->w, 10);
-}
-
 /* All messages, in pieces of `step` bytes; what is told before the end of the
  * connection comes 2 s before it. */
 static void
@@ -306,10 +239,10 @@ stream_run(size_t step, size_t longest)
 	fix_open(&f);
 	rest = slice_of(buf_str(&f.text));
 	while (torture_next(&rest, &t)) {
-		client_open(&cl, &f);
+		client_open(&cl, &f.w, f.tcp);
 		torture_bytes(&b, &t, addr_port(&cl.at), ++f.id);
 		if (b.n <= longest) {
-			client_says(&cl, &f, &b, step);
+			client_says(&cl, &f.w, &b, step);
 			if (strstr(t.stream, "close") != NULL)
 				pass(&f.w, 2500);
 			judge(t.name, t.stream,
@@ -319,7 +252,7 @@ stream_run(size_t step, size_t longest)
 		}
 		buf_clear(&b);
 		calls_end(&f);
-		client_close(&cl, &f);
+		client_close(&cl, &f.w);
 		options_are_answered(&f, t.name);
 	}
 	assert_true(LIST_EMPTY(&f.s->parts));

@@ -3,7 +3,8 @@
 #define BELLBIRD_TESTS_TEST_SIP_TORTURE_H
 
 /* Reads tests/data/torture.txt: what hurts SIP programs, and what each message
- * must bring about.  Include after test_sip.h. */
+ * must bring about; and a bare client to say it over TCP.  Include after
+ * test_sip.h. */
 
 struct torture {
 	char name[64], udp[32], stream[32];
@@ -96,6 +97,74 @@ torture_bytes(
 		else
 			assert_int_equal(buf_add(b, s.p, 1), 0);
 	}
+}
+
+/* ---- a bare stream client ---- */
+
+struct client {
+	struct tls_conn *c;
+	struct addr at;
+	struct buf got;
+	bool up, closed;
+};
+
+static UNUSED void
+on_client(struct tls_conn *c, enum tls_event ev, int err, void *arg)
+{
+	struct client *cl = arg;
+	struct slice in;
+
+	(void)err;
+	if (ev == TLS_EV_UP)
+		cl->up = true;
+	if (ev == TLS_EV_DATA) {
+		in = tls_conn_peek(c);
+		assert_int_equal(buf_add(&cl->got, in.p, in.n), 0);
+		tls_conn_drain(c, in.n);
+	}
+	if (ev == TLS_EV_CLOSED) {
+		cl->closed = true;
+		cl->c = NULL;
+	}
+}
+
+static UNUSED void
+client_open(struct client *cl, struct world *w, uint16_t port)
+{
+	struct tls_conn_conf cc = { .host = "x", .cb = on_client, .arg = cl };
+
+	memset(cl, 0, sizeof(*cl));
+	buf_init(&cl->got, 1 << 20);
+	assert_int_equal(
+	    addr_parse(&cc.remote, slice_of("127.0.0.1"), port), 0);
+	assert_int_equal(tls_conn_connect(&cl->c, w->tls, &cc), 0);
+	pass(w, 10);
+	assert_true(cl->up);
+	tls_conn_local(cl->c, &cl->at);
+}
+
+static UNUSED void
+client_close(struct client *cl, struct world *w)
+{
+	tls_conn_free(cl->c);
+	buf_clear(&cl->got);
+	pass(w, 10);
+}
+
+/* Sends `b` in pieces of `step` bytes, as long as somebody listens. */
+static UNUSED void
+client_says(
+    struct client *cl, struct world *w, const struct buf *b, size_t step)
+{
+	for (size_t at = 0; at < b->n && cl->c != NULL; at += step) {
+		size_t n = b->n - at < step ? b->n - at : step;
+
+		if (tls_conn_write(cl->c, b->p + at, n) != 0)
+			return;
+		if (step < b->n)
+			pass(w, 1);
+	}
+	pass(w, 10);
 }
 
 #endif
