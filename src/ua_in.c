@@ -218,7 +218,9 @@ ua_on_call(struct sip_call *call, void *arg)
 		ring(c, v.delay_s);
 		break;
 	case UA_ACT_ANSWER:
-		c->automatic = true;
+		/* What replaces a call that somebody answered, or made, goes
+		 * on as that: it is no page. */
+		c->automatic = old == NULL || old->automatic;
 		if (answer_now(c, why, sizeof(why)) == CTL_OK && old != NULL)
 			call_replace(c, old);
 		break;
