@@ -273,7 +273,8 @@ struct sip_sock {
 
 struct sip_flow {
 	struct sip_hnode by_id, by_peer;
-	TAILQ_ENTRY(sip_flow) link;
+	TAILQ_ENTRY(sip_flow) link; /* in `flows`, or in `idle_peers` */
+	bool idle;                  /* a UDP peer whom nobody watches */
 	struct sip_stack *s;
 	uint64_t id;
 	enum sip_transport t;
@@ -402,6 +403,8 @@ struct sip_bad {
 
 TAILQ_HEAD(sip_flows, sip_flow);
 TAILQ_HEAD(sip_dones, sip_done);
+struct sip_done_block;
+TAILQ_HEAD(sip_done_blocks, sip_done_block);
 
 struct sip_stack {
 	struct sip_stack_conf conf;
@@ -411,7 +414,9 @@ struct sip_stack {
 	struct sip_hkey hkey;
 	uint8_t nonce_key[32];
 	struct sip_htab flow_ids, flow_peers, ctxns, reqs, dones, dlgs, merges;
+	struct sip_htab peers; /* who has unfinished requests */
 	struct sip_flows flows;
+	struct sip_flows idle_peers; /* who was silent for longest first */
 	LIST_HEAD(, sip_part) parts;
 	LIST_HEAD(, sip_listener) listeners;
 	LIST_HEAD(, sip_sock) socks;
@@ -422,11 +427,12 @@ struct sip_stack {
 	LIST_HEAD(, sip_ctxn) all_ctxns;
 	LIST_HEAD(, sip_req) all_reqs;
 	struct sip_dones done_ring;
-	size_t num_dones, done_bytes;
+	struct sip_done_blocks done_blocks; /* their memory, oldest first */
+	size_t done_bytes;                  /* of the blocks */
 	struct timer done_timer;
 	struct sip_flow *dying;  /* its watchers are being told */
 	unsigned int num_calls;  /* that have an owner */
-	unsigned int num_peers;  /* UDP flows */
+	unsigned int num_idle;   /* in idle_peers */
 	unsigned int num_strays; /* BYEs to forks under way */
 	struct sip_call *fresh;  /* the one just offered to conf.on_call */
 	uint64_t next_flow;
@@ -517,6 +523,16 @@ bool sip_ctxn_input(
 
 /* ---- sip_req.c: server transactions; sip_done.c: finished ones ---- */
 
+/* ---- sip_peer.c: unfinished requests of an address ---- */
+
+struct sip_peer;
+/* sip_peer_is_full: no room for one more, from there or at all. */
+bool sip_peer_is_full(const struct sip_stack *s, const struct addr *a);
+/* sip_peer_take counts one more, sip_peer_drop one less; ENOMEM. */
+MUST_CHECK int sip_peer_take(
+    struct sip_peer **out, struct sip_stack *s, const struct addr *a);
+void sip_peer_drop(struct sip_peer *p);
+
 struct sip_req {
 	struct sip_hnode node;
 	LIST_ENTRY(sip_req) link;
@@ -524,6 +540,7 @@ struct sip_req {
 	struct sip_msg *msg; /* owned until taken */
 	struct sip_watch w;
 	struct addr from;
+	struct sip_peer *peer; /* counted there */
 	int64_t born_us;
 	bool invite;
 	char to_tag[SIPC_TAG_LEN + 1];

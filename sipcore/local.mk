@@ -18,6 +18,7 @@ noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h includ
 %C%_libsip_a_SOURCES += %D%/sip_info.c %D%/sip_refer.c %D%/sip_refer_in.c %D%/sip_replaces.c
 
 SIP_LIBS = sipcore/libsip.a -losipparser2 $(TLS_LIBS)
+%C%_libsip_a_SOURCES += %D%/sip_peer.c
 
 if HAVE_CMOCKA
 SIP_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -iquote $(top_srcdir)/tests/lib \
@@ -35,8 +36,8 @@ SIP_TESTS += tests/unit/test_sip_cut
 SIP_TESTS += tests/unit/test_sip_refer
 tests_unit_test_sip_refer_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_refer_LDADD = $(SIP_LIBS) $(TEST_LIBS)
-check_PROGRAMS += $(SIP_TESTS)
-TESTS += $(SIP_TESTS)
+check_PROGRAMS += $(SIP_TESTS) tests/unit/test_sip_scale
+TESTS += $(SIP_TESTS) tests/unit/test_sip_scale
 noinst_HEADERS += tests/unit/test_sip.h tests/unit/test_sip_call.h tests/unit/test_sip_tls.h
 tests_unit_test_sip_account_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_account_LDADD = $(SIP_LIBS) $(TEST_LIBS)
@@ -77,6 +78,8 @@ tests_unit_test_sip_stream_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_stream_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_torture_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_torture_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+tests_unit_test_sip_scale_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_scale_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_trace_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_trace_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_sip_trace_LDADD = $(SIP_LIBS) $(TEST_LIBS)

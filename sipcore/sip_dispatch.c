@@ -16,6 +16,21 @@ struct verdict {
 	char headers[512];
 };
 
+/* RFC 3261 8.2.7: without a transaction the tag of an answer comes from the
+ * request, so that a copy of it gets the same. */
+static void
+tag_of(const struct sip_stack *s, const struct sip_msg *m,
+    char tag[static SIPC_TAG_LEN + 1])
+{
+	uint64_t key = sip_req_key(s, m, m->method), h;
+	/* Not the key itself: it says where in our tables things are. */
+	struct slice parts[2] = { { (const char *)&key, sizeof(key) },
+		slice_of("tag") };
+
+	h = sip_hash(&s->hkey, parts, 2);
+	str_hex(tag, (const uint8_t *)&h, SIPC_TAG_LEN / 2);
+}
+
 void
 sip_reject(struct sip_stack *s, const struct sip_src *src,
     const struct sip_msg *m, int code, const char *headers)
@@ -36,7 +51,7 @@ sip_reject(struct sip_stack *s, const struct sip_src *src,
 	if (sip_answer_flow(&f, s, src, m) != 0 &&
 	    sip_flow_udp(&f, s, src->sock, &src->from) != 0)
 		return;
-	sip_token(tag, SIPC_TAG_LEN);
+	tag_of(s, m, tag);
 	buf_init(&b, SIPC_MSG_MAX);
 	sip_write_response(&b, m, &rsp);
 	if (b.err == 0)
@@ -300,7 +315,7 @@ request_judge(struct sip_stack *s, const struct sip_src *src,
 		refuse(v, 500, "");
 	else if (c == NULL && m->to_tag.n > 0)
 		refuse(v, 481, "");
-	else if (c == NULL && s->reqs.n >= SIPC_REQS_MAX)
+	else if (c == NULL && sip_peer_is_full(s, &src->from))
 		refuse(v, 503, "Retry-After: 2\r\n");
 	/* Whoever serves it, or says 501, does so before all else. */
 	if (v->code != 0 || !is_known_method(m))

@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: ISC */
 /* Finished server transactions on UDP: key and encoded answer in a bounded
- * ring (RFC 3261 17.2, RFC 6026).  Streams do not repeat and need none. */
+ * ring (RFC 3261 17.2, RFC 6026).  Streams do not repeat and need none.
+ *
+ * The ring is made of blocks that come from the kernel and go back to it: after
+ * a burst the heap is not left with holes of its size. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "bellbird/clock.h"
 #include "bellbird/log.h"
 #include "internal.h"
 
+/* A dozen answers; pages of it that are not used cost nothing. */
+enum { BLOCK = 64 * 1024, ALIGN = 16 };
+
+struct sip_done_block {
+	TAILQ_ENTRY(sip_done_block) link;
+	size_t size, used;
+	size_t live; /* entries */
+	_Alignas(ALIGN) char room[];
+};
+
 struct sip_done {
+	struct sip_done_block *block;
 	struct sip_hnode node;
 	TAILQ_ENTRY(sip_done) link;
 	struct sip_stack *s;
@@ -22,18 +37,51 @@ struct sip_done {
 	char rsp[];
 };
 
-/* Forgets one. */
+/* Forgets one; the last of a block takes that along. */
 static void
 done_free(struct sip_done *d)
 {
+	struct sip_done_block *b = d->block;
 	struct sip_stack *s = d->s;
 
 	timer_stop(&d->timer);
 	sip_htab_del(&s->dones, &d->node);
 	TAILQ_REMOVE(&s->done_ring, d, link);
-	s->num_dones--;
-	s->done_bytes -= d->n;
-	free(d);
+	if (--b->live > 0)
+		return;
+	TAILQ_REMOVE(&s->done_blocks, b, link);
+	s->done_bytes -= b->size;
+	(void)munmap(b, b->size);
+}
+
+/* Makes room for an entry of `n` bytes; the oldest make way. */
+static struct sip_done *
+done_new(struct sip_stack *s, size_t n)
+{
+	struct sip_done_block *b = TAILQ_LAST(&s->done_blocks, sip_done_blocks);
+	size_t size = BLOCK;
+	struct sip_done *d;
+
+	n = (sizeof(*d) + n + ALIGN - 1) / ALIGN * ALIGN;
+	if (b == NULL || b->size - sizeof(*b) - b->used < n) {
+		if (n > size - sizeof(*b))
+			size = n + sizeof(*b);
+		while (!TAILQ_EMPTY(&s->done_ring) &&
+		    s->done_bytes + size > s->conf.ring_bytes)
+			done_free(TAILQ_FIRST(&s->done_ring));
+		b = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (b == MAP_FAILED)
+			return NULL;
+		b->size = size;
+		s->done_bytes += size;
+		TAILQ_INSERT_TAIL(&s->done_blocks, b, link);
+	}
+	d = (struct sip_done *)(void *)(b->room + b->used);
+	b->used += n;
+	b->live++;
+	d->block = b;
+	return d;
 }
 
 /* Says it again. */
@@ -92,10 +140,7 @@ sip_done_add(
 
 	if (f->t != SIPC_UDP)
 		return;
-	while (s->num_dones >= SIPC_DONES_MAX ||
-	    (s->num_dones > 0 && s->done_bytes + rsp.n > SIPC_DONES_BYTES))
-		done_free(TAILQ_FIRST(&s->done_ring));
-	if ((d = calloc(1, sizeof(*d) + rsp.n)) == NULL)
+	if ((d = done_new(s, rsp.n)) == NULL)
 		return; /* the peer's repeats find nothing, no more */
 	d->s = s;
 	d->sock = f->sock;
@@ -107,8 +152,6 @@ sip_done_add(
 		memcpy(d->rsp, rsp.p, rsp.n);
 	sip_htab_add(&s->dones, &d->node, r->node.h);
 	TAILQ_INSERT_TAIL(&s->done_ring, d, link);
-	s->num_dones++;
-	s->done_bytes += rsp.n;
 	if (!timer_is_armed(&s->done_timer))
 		ignore_err(timer_start(&s->done_timer, s->conf.loop, SIPC_T1X64,
 			       on_age, s),

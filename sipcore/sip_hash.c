@@ -8,7 +8,7 @@
 #include "internal.h"
 
 /* Small enough for an idle endpoint; it doubles on demand. */
-enum { CAP_FIRST = 16 };
+enum { CAP_FIRST = 16, CAP_KEPT = 1024 };
 
 int
 sip_htab_init(struct sip_htab *t)
@@ -28,11 +28,10 @@ sip_htab_clear(struct sip_htab *t)
 	t->cap = t->n = 0;
 }
 
-/* Doubles the table; without memory it stays as it is. */
+/* Changes the size of the table; without memory it stays as it is. */
 static void
-grow(struct sip_htab *t)
+resize(struct sip_htab *t, size_t cap)
 {
-	size_t cap = t->cap * 2;
 	struct sip_hnode **v, *n, *next;
 
 	if ((v = calloc(cap, sizeof(struct sip_hnode *))) == NULL)
@@ -54,7 +53,9 @@ sip_htab_add(struct sip_htab *t, struct sip_hnode *n, uint64_t h)
 {
 	assert(!n->in);
 	if (t->n >= t->cap)
-		grow(t);
+		resize(t, t->cap * 2);
+	else if (t->cap > CAP_KEPT && t->n < t->cap / 8)
+		resize(t, t->cap / 2); /* a burst is over */
 	n->h = h;
 	n->in = true;
 	n->next = t->v[h & (t->cap - 1)];

@@ -86,6 +86,10 @@ sip_req_new(struct sip_req **out, struct sip_stack *s,
 		return err;
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return ENOMEM;
+	if ((err = sip_peer_take(&r->peer, s, &src->from)) != 0) {
+		free(r);
+		return err;
+	}
 	r->s = s;
 	r->msg = *m;
 	*m = NULL;
@@ -112,6 +116,7 @@ sip_req_free(struct sip_req *r)
 		r->call->req = NULL;
 	if (r->call != NULL && r->call->refer_req == r)
 		r->call->refer_req = NULL;
+	sip_peer_drop(r->peer);
 	sip_htab_del(&r->s->reqs, &r->node);
 	LIST_REMOVE(r, link);
 	sip_watch_clear(&r->w);

@@ -40,7 +40,8 @@ stack_empty(struct sip_stack *s)
 		tls_listen_close(li->l);
 		free(li);
 	}
-	while ((f = TAILQ_FIRST(&s->flows)) != NULL)
+	while ((f = TAILQ_FIRST(&s->flows)) != NULL ||
+	    (f = TAILQ_FIRST(&s->idle_peers)) != NULL)
 		sip_flow_close(f, E_STOPPED);
 	sip_parts_free(s);
 	while ((k = LIST_FIRST(&s->socks)) != NULL)
@@ -59,6 +60,7 @@ stack_bury(struct sip_stack *s)
 	sip_htab_clear(&s->dones);
 	sip_htab_clear(&s->dlgs);
 	sip_htab_clear(&s->merges);
+	sip_htab_clear(&s->peers);
 	sip_allow_free(s->allow);
 	while (s->num_tls_domains > 0)
 		free(s->tls_domains[--s->num_tls_domains]);
@@ -101,7 +103,9 @@ tables_init(struct sip_stack *s)
 	int err;
 
 	TAILQ_INIT(&s->flows);
+	TAILQ_INIT(&s->idle_peers);
 	TAILQ_INIT(&s->done_ring);
+	TAILQ_INIT(&s->done_blocks);
 	LIST_INIT(&s->listeners);
 	LIST_INIT(&s->parts);
 	LIST_INIT(&s->socks);
@@ -115,7 +119,8 @@ tables_init(struct sip_stack *s)
 	    (err = sip_htab_init(&s->ctxns)) != 0 ||
 	    (err = sip_htab_init(&s->reqs)) != 0 ||
 	    (err = sip_htab_init(&s->dones)) != 0 ||
-	    (err = sip_htab_init(&s->dlgs)) != 0)
+	    (err = sip_htab_init(&s->dlgs)) != 0 ||
+	    (err = sip_htab_init(&s->peers)) != 0)
 		return err;
 	return sip_htab_init(&s->merges);
 }
@@ -136,6 +141,18 @@ parser_once(void)
 #endif
 }
 
+void
+sip_stack_set_limits(struct sip_stack *s, const struct sip_stack_conf *conf)
+{
+	s->conf.max_calls =
+	    conf->max_calls != 0 ? conf->max_calls : SIPC_CALLS_DEFAULT;
+	s->conf.max_txns = conf->max_txns != 0 ? conf->max_txns : SIPC_REQS_MAX;
+	s->conf.max_txns_peer =
+	    conf->max_txns_peer != 0 ? conf->max_txns_peer : SIPC_REQS_PEER_MAX;
+	s->conf.ring_bytes =
+	    conf->ring_bytes != 0 ? conf->ring_bytes : SIPC_DONES_BYTES;
+}
+
 int
 sip_stack_new(struct sip_stack **out, const struct sip_stack_conf *conf)
 {
@@ -147,8 +164,7 @@ sip_stack_new(struct sip_stack **out, const struct sip_stack_conf *conf)
 	parser_once();
 	s->conf = *conf;
 	s->conf.user_agent = NULL;
-	if (s->conf.max_calls == 0)
-		s->conf.max_calls = SIPC_CALLS_DEFAULT;
+	sip_stack_set_limits(s, conf);
 	s->allow_gen = 1;
 	tls_random(&s->hkey, sizeof(s->hkey));
 	tls_random(s->nonce_key, sizeof(s->nonce_key));

@@ -22,6 +22,21 @@ enum { LOST_MS = 20000 };
 static void flow_read(struct sip_flow *f);
 static void on_flow_timer(void *arg);
 
+/* Moves a UDP peer between those that are watched and those that may be
+ * forgotten. */
+static void
+peer_move(struct sip_flow *f, bool idle)
+{
+	struct sip_stack *s = f->s;
+
+	if (f->t != SIPC_UDP || f->idle == idle || f->fail_err != 0)
+		return;
+	TAILQ_REMOVE(idle ? &s->flows : &s->idle_peers, f, link);
+	TAILQ_INSERT_TAIL(idle ? &s->idle_peers : &s->flows, f, link);
+	s->num_idle += idle ? 1 : -1U;
+	f->idle = idle;
+}
+
 void
 sip_watch_set(
     struct sip_watch *w, struct sip_flow *f, sip_watch_cb *cb, void *arg)
@@ -30,6 +45,7 @@ sip_watch_set(
 		sip_watch_clear(w);
 		w->flow = f;
 		LIST_INSERT_HEAD(&f->watches, w, link);
+		peer_move(f, false);
 	}
 	w->cb = cb;
 	w->arg = arg;
@@ -44,6 +60,8 @@ sip_watch_clear(struct sip_watch *w)
 		return;
 	LIST_REMOVE(w, link);
 	w->flow = NULL;
+	if (LIST_EMPTY(&f->watches))
+		peer_move(f, true);
 	/* A connection of ours without an owner has no purpose. */
 	if (f->t != SIPC_UDP && f->outgoing && f->fail_err == 0 &&
 	    LIST_EMPTY(&f->watches))
@@ -96,11 +114,11 @@ flow_end(struct sip_flow *f, int err, bool ours)
 	timer_stop(&f->ping);
 	loop_undefer(&f->later);
 	sip_htab_del(&s->flow_ids, &f->by_id);
-	if (f->t == SIPC_UDP) {
+	if (f->t == SIPC_UDP)
 		sip_htab_del(&s->flow_peers, &f->by_peer);
-		s->num_peers--;
-	}
-	TAILQ_REMOVE(&s->flows, f, link);
+	if (f->idle)
+		s->num_idle--;
+	TAILQ_REMOVE(f->idle ? &s->idle_peers : &s->flows, f, link);
 	sip_hold(s);
 	s->dying = f;
 	while ((w = LIST_FIRST(&f->watches)) != NULL) {

@@ -51,10 +51,10 @@ on_datagram(
 	}
 	if (in.n == 0)
 		return;
-	if ((src.flow = sip_flow_find_udp(s, k, from)) != NULL) {
-		/* Last: peers_trim() begins with who was silent longest. */
-		TAILQ_REMOVE(&s->flows, src.flow, link);
-		TAILQ_INSERT_TAIL(&s->flows, src.flow, link);
+	src.flow = sip_flow_find_udp(s, k, from);
+	if (src.flow != NULL && src.flow->idle) {
+		TAILQ_REMOVE(&s->idle_peers, src.flow, link);
+		TAILQ_INSERT_TAIL(&s->idle_peers, src.flow, link);
 	}
 	err = sip_frame_datagram(in, &len, &bad);
 	if (err == 0 || bad.code != 0) {
@@ -190,20 +190,6 @@ sip_flow_find_udp(const struct sip_stack *s, const struct sip_sock *sock,
 	return NULL;
 }
 
-/* Forgets the peer that was silent for longest of those nobody watches. */
-static void
-peers_trim(struct sip_stack *s)
-{
-	struct sip_flow *f, *next;
-
-	for (f = TAILQ_FIRST(&s->flows);
-	     f != NULL && s->num_peers >= SIPC_PEERS_MAX; f = next) {
-		next = TAILQ_NEXT(f, link);
-		if (f->t == SIPC_UDP && LIST_EMPTY(&f->watches))
-			sip_flow_close(f, 0);
-	}
-}
-
 int
 sip_flow_udp(struct sip_flow **out, struct sip_stack *s, struct sip_sock *sock,
     const struct addr *remote)
@@ -226,8 +212,9 @@ sip_flow_udp(struct sip_flow **out, struct sip_stack *s, struct sip_sock *sock,
 			return err;
 		addr_set_port(&local, port);
 	}
-	if (s->num_peers >= SIPC_PEERS_MAX)
-		peers_trim(s);
+	/* Whoever was silent for longest of those nobody watches. */
+	while (s->num_idle >= SIPC_PEERS_MAX)
+		sip_flow_close(TAILQ_FIRST(&s->idle_peers), 0);
 	if ((f = calloc(1, sizeof(*f))) == NULL)
 		return ENOMEM;
 	f->s = s;
@@ -240,8 +227,9 @@ sip_flow_udp(struct sip_flow **out, struct sip_stack *s, struct sip_sock *sock,
 	LIST_INIT(&f->watches);
 	sip_htab_add(&s->flow_ids, &f->by_id, f->id);
 	sip_htab_add(&s->flow_peers, &f->by_peer, peer_hash(s, sock, remote));
-	TAILQ_INSERT_TAIL(&s->flows, f, link);
-	s->num_peers++;
+	f->idle = true;
+	TAILQ_INSERT_TAIL(&s->idle_peers, f, link);
+	s->num_idle++;
 	*out = f;
 	return 0;
 }

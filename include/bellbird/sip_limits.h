@@ -22,11 +22,14 @@ enum {
 	SIPC_PARTIAL_S = 64,
 	/* A connection of a stranger who says nothing, 15 min. */
 	SIPC_IDLE_S = 900,
-	/* Open server transactions; above it 503. */
-	SIPC_REQS_MAX = 1024,
-	/* Answered requests kept for their retransmissions (UDP only). */
-	SIPC_DONES_MAX = 4096,
-	SIPC_DONES_BYTES = 1024 * 1024,
+	/* Unfinished server transactions where the program names no number, in
+	 * all and of one address; above it 503.  2 KiB each with its request:
+	 * 8 MiB, of which one caller gets a quarter. */
+	SIPC_REQS_MAX = 4096,
+	SIPC_REQS_PEER_MAX = 1024,
+	/* Memory for answers to requests on UDP, kept for 32 s for those that
+	 * are sent again: 30,000 of them; then the oldest are forgotten. */
+	SIPC_DONES_BYTES = 16 * 1024 * 1024,
 	/* UDP peers without a call or registration that we remember. */
 	SIPC_PEERS_MAX = 256,
 	/* Connections of one listener, and of one address to it. */

@@ -49,7 +49,12 @@ struct sip_stack_conf {
 	struct dns *dns;
 	const char *user_agent; /* copied */
 	int dscp;
-	unsigned int max_calls;       /* 486 above it; 0: 4 */
+	unsigned int max_calls; /* 486 above it; 0: 4 */
+	/* Unfinished requests, in all and of one address (IPv6: of its /64):
+	 * 503 with Retry-After above it; 0: 4,096 and 1,024.  Those in a dialog
+	 * always come in, so that calls can end. */
+	unsigned int max_txns, max_txns_peer;
+	size_t ring_bytes;            /* finished ones on UDP; 0: 16 MiB */
 	sip_call_in_cb *on_call;      /* NULL: INVITE is answered 480 */
 	sip_req_cb *on_req;           /* may be NULL */
 	sip_domain_cb *on_tls_domain; /* may be NULL */
@@ -58,6 +63,10 @@ struct sip_stack_conf {
 /* sip_stack_new copies what it keeps of `conf`; ENOMEM. */
 MUST_CHECK int sip_stack_new(
     struct sip_stack **out, const struct sip_stack_conf *conf);
+/* sip_stack_set_limits changes max_calls, max_txns, max_txns_peer and
+ * ring_bytes to those of `conf`; what is there already stays. */
+void sip_stack_set_limits(
+    struct sip_stack *s, const struct sip_stack_conf *conf);
 /* sip_stack_free ends everything silently; registrations and calls that still
  * have slots are freed and their slots cleared. */
 void sip_stack_free(struct sip_stack *s);

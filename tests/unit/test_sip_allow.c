@@ -96,7 +96,7 @@ strangers_leave_nothing_behind(void **state)
 	assert_int_equal(st.flows, 0);
 	assert_int_equal(st.txns, 0);
 	assert_int_equal(st.dialogs, 0);
-	assert_int_equal(f.b.s->num_dones, 0);
+	assert_int_equal(f.b.s->dones.n, 0);
 	assert_int_equal(st.refused, 14); /* ACK is no request to refuse */
 	fix_close(&f);
 }

@@ -423,35 +423,6 @@ refused_invite_is_repeated_by_timer_g_until_its_ack(void **state)
 }
 
 static void
-ring_of_answers_stays_bounded(void **state)
-{
-	struct fix f;
-	char id[16], *req;
-
-	(void)state;
-	fix_open(&f);
-	for (int i = 0; i < SIPC_DONES_MAX + 100; i++) {
-		(void)snprintf(id, sizeof(id), "n%d", i);
-		req = peer_request(&f.p, "MESSAGE", id, id, "", "");
-		peer_says(&f.p, f.port, req);
-		free(req);
-		if (i % 16 == 15) {
-			pass(&f.w, 1);
-			peer_forget(&f.p);
-		}
-	}
-	pass(&f.w, 1);
-	assert_int_equal(f.asked, SIPC_DONES_MAX + 100);
-	assert_true(f.s->num_dones <= SIPC_DONES_MAX);
-	assert_true(f.s->done_bytes <= SIPC_DONES_BYTES);
-	assert_int_equal(f.s->reqs.n, 0);
-	pass(&f.w, 70000);
-	assert_int_equal(f.s->num_dones, 0);
-	assert_int_equal(f.s->done_bytes, 0);
-	fix_close(&f);
-}
-
-static void
 bad_requests_get_their_code(void **state)
 {
 	static const struct {
@@ -516,20 +487,20 @@ strangers_on_udp_hear_nothing(void **state)
 	fix_close(&f);
 }
 
-/* Peers on loopback that somebody watches. */
+/* Peers on loopback, with a watch each unless `w` is NULL. */
 static void
-peers_watched(struct fix *f, struct sip_watch *w, size_t n)
+peers_make(struct fix *f, const char *ip, struct sip_watch *w, size_t n)
 {
 	struct sip_flow *flow;
 	struct addr a;
 
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(
-		    addr_parse(&a, slice_of("127.0.0.3"), (uint16_t)(1000 + i)),
-		    0);
+		    addr_parse(&a, slice_of(ip), (uint16_t)(1000 + i)), 0);
 		assert_int_equal(
 		    sip_flow_udp(&flow, f->s, LIST_FIRST(&f->s->socks), &a), 0);
-		sip_watch_set(&w[i], flow, NULL, NULL);
+		if (w != NULL)
+			sip_watch_set(&w[i], flow, NULL, NULL);
 	}
 }
 
@@ -540,6 +511,7 @@ room_for_peers_is_made_from_the_silent_ones(void **state)
 	struct sip_sock *k;
 	struct sip_flow *flow;
 	struct peer other;
+	unsigned int idle;
 	struct fix f;
 	char *req;
 
@@ -547,15 +519,20 @@ room_for_peers_is_made_from_the_silent_ones(void **state)
 	fix_open(&f);
 	k = LIST_FIRST(&f.s->socks);
 	peer_open(&other, &f.w, "127.0.0.1");
-	peers_watched(&f, w, SIPC_PEERS_MAX - 2);
+	/* those with a call or registration do not count */
+	peers_make(&f, "127.0.0.3", w, SIPC_PEERS_MAX);
+	assert_int_equal(f.s->num_idle, 0);
 	assert_int_equal(sip_flow_udp(&flow, f.s, k, &f.p.at), 0);
 	assert_int_equal(sip_flow_udp(&flow, f.s, k, &other.at), 0);
+	peers_make(&f, "127.0.0.4", NULL, SIPC_PEERS_MAX - 2);
+	assert_int_equal(f.s->num_idle, SIPC_PEERS_MAX);
 	/* the older one speaks; its answer goes where it came from */
 	req = peer_request(&f.p, "OPTIONS", "o1", "o1", "", "");
 	peer_says(&f.p, f.port, req);
 	free(req);
 	pass(&f.w, 1);
-	peers_watched(&f, w, SIPC_PEERS_MAX - 1); /* one more */
+	peers_make(&f, "127.0.0.4", NULL, SIPC_PEERS_MAX - 1); /* one more */
+	assert_int_equal(f.s->num_idle, SIPC_PEERS_MAX);
 	assert_non_null(sip_flow_find_udp(f.s, k, &f.p.at));
 	assert_null(sip_flow_find_udp(f.s, k, &other.at));
 	/* an answer that goes elsewhere does not cost the peer who asked */
@@ -565,6 +542,19 @@ room_for_peers_is_made_from_the_silent_ones(void **state)
 	pass(&f.w, 1);
 	heard(&other, 0, "SIP/2.0 200 ");
 	assert_non_null(sip_flow_find_udp(f.s, k, &f.p.at));
+	/* whose watch ends is one of the silent ones; closing ends both */
+	idle = f.s->num_idle;
+	sip_watch_clear(&w[0]);
+	assert_int_equal(f.s->num_idle, idle + 1);
+	sip_flow_close(w[1].flow, 0);
+	assert_null(w[1].flow);
+	assert_int_equal(f.s->num_idle, idle + 1);
+	/* a crowd whose calls ended makes way at once */
+	for (size_t i = 2; i < SIPC_PEERS_MAX; i++)
+		sip_watch_clear(&w[i]);
+	assert_int_equal(f.s->num_idle, idle + SIPC_PEERS_MAX - 1);
+	peers_make(&f, "127.0.0.5", NULL, 1);
+	assert_int_equal(f.s->num_idle, SIPC_PEERS_MAX);
 	peer_close(&other);
 	fix_close(&f);
 }
@@ -613,7 +603,6 @@ main(void)
 		cmocka_unit_test(peers_with_the_same_branch_are_told_apart),
 		cmocka_unit_test(
 		    refused_invite_is_repeated_by_timer_g_until_its_ack),
-		cmocka_unit_test(ring_of_answers_stays_bounded),
 		cmocka_unit_test(bad_requests_get_their_code),
 		cmocka_unit_test(strangers_on_udp_hear_nothing),
 		cmocka_unit_test(room_for_peers_is_made_from_the_silent_ones),
