@@ -4,6 +4,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "bellbird/mem.h"
 
@@ -41,4 +44,12 @@ mem_equal(const void *a, const void *b, size_t n)
 	for (size_t i = 0; i < n; i++)
 		differ |= (uint8_t)(x[i] ^ y[i]);
 	return differ == 0;
+}
+
+void
+mem_trim(void)
+{
+#ifdef __GLIBC__
+	(void)malloc_trim(0);
+#endif
 }

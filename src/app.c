@@ -10,7 +10,7 @@
 #include "bellbird/file.h"
 #include "bellbird/sip_refer.h"
 #include "device.h"
-#include "internal.h"
+#include "load.h"
 
 enum {
 	/* All is over 3 s after TERM; what a peer does not answer waits
@@ -96,12 +96,28 @@ set_trace(struct app *a)
 	a->trace_kib = kib;
 }
 
+/* What peers may take of us. */
+static void
+limits_fill(const struct app *a, struct sip_stack_conf *c)
+{
+	const struct prov_store *s = a->store;
+
+	c->max_calls = ua_max_calls(a->ua);
+	c->max_txns = (unsigned int)prov_get_int(s, "sip.txn.max");
+	c->max_txns_peer = (unsigned int)prov_get_int(s, "sip.txn.peer");
+	c->ring_bytes = (size_t)prov_get_int(s, "sip.txn.ring") * 1024;
+}
+
 void
 app_apply(struct app *a, unsigned int scopes)
 {
+	struct sip_stack_conf limits = { .loop = a->loop };
+
 	if (scopes & PROV_S_LIVE) {
 		app_set_level(a);
 		set_trace(a);
+		limits_fill(a, &limits);
+		sip_stack_set_limits(a->sip, &limits);
 		wallclock_check(a); /* clock.trusted */
 	}
 	if (scopes & (PROV_S_LIVE | PROV_S_REREGISTER))
@@ -355,7 +371,6 @@ build_sip(struct app *a)
 		.dns = a->dns,
 		.user_agent = agent,
 		.dscp = (int)prov_get_int(a->store, "net.dscp.sip"),
-		.max_calls = ua_max_calls(a->ua),
 		.on_call = ua_on_call,
 		.on_req = on_request,
 		.on_tls_domain = domains_learnt,
@@ -363,6 +378,7 @@ build_sip(struct app *a)
 	};
 	int err;
 
+	limits_fill(a, &c);
 	(void)snprintf(agent, sizeof(agent), "bellbird/%s", PACKAGE_VERSION);
 	if ((err = sip_stack_new(&a->sip, &c)) != 0)
 		return err;
@@ -533,6 +549,7 @@ app_main(const struct jv *args, const struct app_hooks *hooks)
 	int err, code = CTL_FAIL;
 
 	a.started_us = clock_mono_us();
+	load_files_raise();
 	if (guard_openssl(name, sizeof(name)) != 0)
 		return ctl_error(false, CTL_FAIL,
 		    "OpenSSL is mapped into this process and would clash with "

@@ -269,7 +269,9 @@ void ua_hangup_all(struct ua *ua);
 size_t ua_num_calls(const struct ua *ua);
 /* ua_uses_account: is a call up that came or goes by the account? */
 bool ua_uses_account(const struct ua *ua, const char *id);
-struct jv *ua_json(const struct ua *ua);
+/* ua_json puts `calls`, 100 of them at most, from the one behind the id `after`
+ * (NULL: the first), `num_calls` and `more_calls` into a status. */
+void ua_json(const struct ua *ua, const char *after, struct jv *status);
 
 /* What the verb `call` asks for; descriptors are taken in any case. */
 struct ua_dial {
@@ -349,7 +351,7 @@ struct jv *capture_json(const struct capture *c);
 void capture_warnings(const struct capture *c, struct jv *out);
 
 /* ---- snapshot.c, verbs.c ---- */
-struct jv *snapshot_take(const struct app *a);
+struct jv *snapshot_take(const struct app *a, const struct jv *args);
 struct jv *snapshot_cert(const struct tls_env *e, enum tls_identity id);
 extern const struct ctl_cmd verbs_table[];
 extern const size_t verbs_count;

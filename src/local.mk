@@ -18,6 +18,8 @@ noinst_HEADERS += %D%/accounts.h %D%/certs.h %D%/internal.h %D%/device.h %D%/enr
 	%D%/doctor.c %D%/domains.c \
 	%D%/drop.c \
 	%D%/enroll.c \
+	%D%/load.c \
+	%D%/load.h \
 	%D%/enroll_keep.c \
 	%D%/expiry.c \
 	%D%/guard.c \

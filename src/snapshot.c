@@ -207,7 +207,7 @@ on_listener(enum sip_transport t, const struct addr *local, void *arg)
 }
 
 struct jv *
-snapshot_take(const struct app *a)
+snapshot_take(const struct app *a, const struct jv *args)
 {
 	struct jv *o = jv_obj(), *arr;
 
@@ -218,7 +218,7 @@ snapshot_take(const struct app *a)
 	jv_set_num(
 	    o, "uptime_s", (double)(clock_mono_us() - a->started_us) / 1e6);
 	jv_set(o, "accounts", accounts_json(a->accounts));
-	jv_set(o, "calls", ua_json(a->ua));
+	ua_json(a->ua, jv_get_str(args, "after"), o);
 	jv_set(o, "tls", verdicts_json(a));
 	jv_set(o, "prov", provision_json(a->provision));
 	jv_set(o, "certs", certs_json(a));

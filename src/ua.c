@@ -54,6 +54,7 @@ static void
 call_free(struct call *c)
 {
 	call_unlist(c);
+	load_drop(&c->ua->load, c->ua->app->loop);
 	dns_stop(&c->dns);
 	ua_ring_stop(c);
 	timer_stop(&c->limit);
@@ -81,6 +82,7 @@ ua_free(struct ua *ua)
 	while ((c = TAILQ_FIRST(&ua->calls)) != NULL ||
 	    (c = TAILQ_FIRST(&ua->ending)) != NULL)
 		call_free(c);
+	load_clear(&ua->load);
 	free(ua);
 }
 
@@ -97,9 +99,11 @@ call_new(struct ua *ua, bool incoming)
 	c->play_fd = c->record_fd = -1;
 	c->srtp = -1;
 	c->started_us = clock_mono_us();
-	(void)snprintf(c->id, sizeof(c->id), "c%u", ++ua->last_id);
+	c->number = ++ua->last_id;
+	(void)snprintf(c->id, sizeof(c->id), "c%u", c->number);
 	TAILQ_INSERT_TAIL(&ua->calls, c, link);
 	ua->num_calls++;
+	load_add(&ua->load);
 	return c;
 }
 
@@ -117,14 +121,7 @@ ua_call_find(struct ua *ua, const char *id)
 size_t
 ua_num_calls(const struct ua *ua)
 {
-	const struct call *c;
-	size_t n = 0;
-
-	TAILQ_FOREACH (c, &ua->calls, link)
-		n++;
-	TAILQ_FOREACH (c, &ua->ending, link)
-		n++;
-	return n;
+	return ua->load.num;
 }
 
 bool

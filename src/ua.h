@@ -6,11 +6,14 @@
 #include <sys/queue.h>
 
 #include "bellbird/media_ring.h"
-#include "internal.h"
+#include "load.h"
 #include "ua_policy.h"
 
 /* Our own SDP never comes near it; a runaway composer does. */
 enum { UA_SDP_MAX = 16384 };
+
+/* Calls in one status: 30 us each, and the loop must not wait for 10 ms. */
+enum { UA_STATUS_CALLS = 100 };
 
 enum call_state { CALL_CALLING, CALL_RINGING, CALL_ESTABLISHED, CALL_HELD };
 
@@ -18,6 +21,7 @@ struct call {
 	TAILQ_ENTRY(call) link;
 	struct ua *ua;            /* borrowed */
 	char id[16];              /* "c1" */
+	unsigned int number;      /* of it */
 	struct sip_call *sip;     /* owned slot */
 	struct media_sess *media; /* owned */
 	struct dns_query *dns;    /* owned slot: direct calls */
@@ -85,6 +89,7 @@ struct ua {
 	size_t num_calls;        /* in `calls`; kept, so that no call costs a */
 	size_t num_ringing; /* walk over all others; those that ring here */
 	bool lends;         /* some call may be without the speaker */
+	struct load load;
 	unsigned int last_id;
 };
 

@@ -223,13 +223,25 @@ call_json(const struct call *c)
 	return o;
 }
 
-struct jv *
-ua_json(const struct ua *ua)
+void
+ua_json(const struct ua *ua, const char *after, struct jv *status)
 {
 	struct jv *arr = jv_arr();
 	const struct call *c;
+	int64_t from = 0;
 
-	TAILQ_FOREACH (c, &ua->calls, link)
+	/* Ids rise in the order of the list: c1, c2 .. */
+	if (after != NULL && after[0] == 'c')
+		ignore_err(str_int(slice_of(after + 1), 0, UINT32_MAX, &from),
+		    "no id of ours: from the first");
+	TAILQ_FOREACH (c, &ua->calls, link) {
+		if (c->number <= from)
+			continue;
+		if (jv_len(arr) == UA_STATUS_CALLS)
+			break;
 		jv_add(arr, call_json(c));
-	return arr;
+	}
+	jv_set(status, "calls", arr);
+	jv_set_int(status, "num_calls", (int64_t)ua->load.num);
+	jv_set_bool(status, "more_calls", c != NULL);
 }

@@ -19,8 +19,7 @@ one(const char *key, const char *value)
 static void
 on_status(struct ctl_req *r, const struct jv *args, void *arg)
 {
-	(void)args;
-	ctl_reply(r, snapshot_take(arg));
+	ctl_reply(r, snapshot_take(arg, args));
 }
 
 /* Takes the descriptors in the order play, record, as far as announced. */

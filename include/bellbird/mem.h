@@ -19,5 +19,8 @@ void *mem_array(size_t n, size_t size);
  * nonces that a peer may guess at.
  */
 int mem_equal(const void *a, const void *b, size_t n);
+/* mem_trim gives free pages of the heap back to the system, where the C library
+ * can; it walks the heap: not for a path that is hot. */
+void mem_trim(void);
 
 #endif

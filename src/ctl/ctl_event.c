@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* The ring of events: each gets a number that rises by one, and its line is
- * kept for clients that ask for what they missed. */
+ * kept for clients that ask for what they missed.  The lines lie one behind the
+ * other in one piece of memory: among the allocations of calls they would keep
+ * a page each from being given back. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,14 +12,45 @@
 /* Room for "2026-11-24T13:37:54.123Z" and a NUL. */
 enum { ISO_SIZE = 32 };
 
-static void drop_oldest(struct ctl_ring *r);
-
 void
 ctl_ring_clear(struct ctl_ring *r)
 {
-	while (r->count > 0)
-		drop_oldest(r);
+	r->first = r->count = r->bytes = 0;
+	free(r->mem);
+	r->mem = NULL;
 	buf_clear(&r->room);
+}
+
+/* The oldest one falls out; its place is free. */
+static void
+drop_oldest(struct ctl_ring *r)
+{
+	r->bytes -= r->line[r->first].n;
+	r->first = (r->first + 1) % CTL_RING_EVENTS;
+	r->count--;
+}
+
+/* Makes `n` bytes free in a row. */
+static char *
+place_make(struct ctl_ring *r, size_t n)
+{
+	const struct ctl_ring_line *old = &r->line[r->first], *last;
+	size_t at = 0, gap;
+
+	if (r->count > 0) {
+		last = &r->line[(r->first + r->count - 1) % CTL_RING_EVENTS];
+		at = (size_t)(last->text - r->mem) + last->n;
+		gap = (size_t)(old->text - r->mem);
+		/* Back to the start at the end, or where there is more room
+		 * than in use: pages never touched cost nothing. */
+		if (CTL_RING_BYTES - at < n || (gap < at && gap > r->bytes + n))
+			at = 0;
+	}
+	while (r->count == CTL_RING_EVENTS ||
+	    (r->count > 0 && r->line[r->first].text < r->mem + at + n &&
+		r->line[r->first].text + r->line[r->first].n > r->mem + at))
+		drop_oldest(r);
+	return r->mem + at;
 }
 
 /* The event as a line of text.  `event` is one of our own words. */
@@ -44,7 +77,6 @@ ctl_ring_add(struct ctl_ring *r, const char *event, struct jv *fields,
 	struct ctl_ring_line *l;
 	struct buf *b = &r->room;
 	char *text = NULL;
-	size_t n;
 	int err;
 
 	if (b->max == 0)
@@ -52,21 +84,19 @@ ctl_ring_add(struct ctl_ring *r, const char *event, struct jv *fields,
 	buf_reset(b);
 	err = line_print(event, ++r->seq, fields, b);
 	jv_free(fields);
-	/* The ring holds as much as there is, not as much as it took. */
-	if (err == 0 && (text = malloc(b->n)) == NULL)
+	if (err == 0 && r->mem == NULL &&
+	    (r->mem = malloc(CTL_RING_BYTES)) == NULL)
 		err = ENOMEM;
-	if (err == 0)
-		memcpy(text, b->p, b->n);
-	n = b->n;
-	if (err != 0 || b->cap > CTL_ROOM_KEPT)
+	if (err != 0) {
 		buf_clear(b);
-	if (err != 0)
 		return err;
-	while (r->count == CTL_RING_EVENTS ||
-	    (r->count > 0 && r->bytes + n > CTL_RING_BYTES))
-		drop_oldest(r);
+	}
+	text = place_make(r, b->n);
+	memcpy(text, b->p, b->n);
 	l = &r->line[(r->first + r->count) % CTL_RING_EVENTS];
-	l->n = n;
+	l->n = b->n;
+	if (b->cap > CTL_ROOM_KEPT)
+		buf_clear(b);
 	l->seq = r->seq;
 	l->text = text;
 	r->bytes += l->n;
@@ -91,17 +121,4 @@ ctl_ring_next(const struct ctl_ring *r, uint64_t since)
 	if (lo == r->count)
 		return NULL;
 	return &r->line[(r->first + lo) % CTL_RING_EVENTS];
-}
-
-/* The ring is not empty. */
-static void
-drop_oldest(struct ctl_ring *r)
-{
-	struct ctl_ring_line *l = &r->line[r->first];
-
-	r->bytes -= l->n;
-	free(l->text);
-	l->text = NULL;
-	r->first = (r->first + 1) % CTL_RING_EVENTS;
-	r->count--;
 }

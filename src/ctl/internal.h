@@ -31,10 +31,11 @@ enum {
 /* ---- ctl_event.c: numbered lines, the oldest fall out ---- */
 struct ctl_ring {
 	struct ctl_ring_line {
-		char *text; /* owned; one line with its newline */
+		char *text; /* in `mem`; one line with its newline */
 		size_t n;
 		uint64_t seq;
 	} line[CTL_RING_EVENTS];
+	char *mem;           /* owned; CTL_RING_BYTES */
 	size_t first, count; /* a circle in `line` */
 	size_t bytes;
 	uint64_t seq;    /* of the newest event; 0: none yet */
