@@ -553,6 +553,7 @@ class Endpoint:
         self.conf = os.path.join(self.dir, "bellbird.conf")
         self.socket = os.path.join(self.dir, "control")
         self.settings = dict(settings or {})
+        self.env = {}
         self.proc = None
         for d in (os.path.join(self.state, "certs", "trusted"), self.identity):
             os.makedirs(d, mode=0o700, exist_ok=True)
@@ -580,7 +581,8 @@ class Endpoint:
         return v
 
     def start(self, ready=True):
-        self.proc = Proc(self.bench, self.name, self.argv())
+        self.proc = Proc(self.bench, self.name, self.argv(),
+                         env=self.env)
         if ready:
             wait_until(lambda: self.ask("status"), 5,
                        "%s answers on its control socket" % self.name,

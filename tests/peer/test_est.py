@@ -2,6 +2,7 @@
 """Enrolment (EST, RFC 7030): a CA of Python and the openssl command that
 demands a client certificate issues, renews, hesitates, refuses and lies."""
 import base64
+import email.utils
 import hashlib
 import os
 import re
@@ -67,6 +68,7 @@ class Ca:
         self.ctx.verify_mode = ssl.CERT_REQUIRED
         self.seen = []  # (operation, client's CN, SHA-256 of the request)
         self.auth, self.faults = [], []
+        self.date = False  # says what time it is
         self.issued = 0
         self.listener = None
         self.port = port
@@ -120,6 +122,8 @@ class Ca:
         auth = re.search(r"(?m)^Authorization: (.*?)\r?$", head)
         self.auth.append(auth[1] if auth else None)
         status, more, answer = self._answer(op, body, auth)
+        if self.date:
+            more += "Date: %s\r\n" % email.utils.formatdate(usegmt=True)
         s.sendall(("HTTP/1.1 %s\r\n%sContent-Length: %d\r\n\r\n" % (
             status, more, len(answer))).encode() + answer)
         try:
@@ -164,6 +168,8 @@ class Ca:
         self.text = openssl("req", "-in", base + ".csr", "-noout", "-text",
                             "-verify").decode()
         start, end = time.time(), time.time() + self.life
+        if self.mode == "backdated":  # two thirds of its life are over
+            start = start - 3 * self.life
         if self.mode == "expired":
             start, end = start - 7200, start - 3600
         openssl("ca", "-batch", "-notext", "-preserveDN", "-config", self.conf,
@@ -353,6 +359,50 @@ def the_device_helps_where_the_old_one_is_refused(t):
     enrolled(e, other_than=first["sha256"])
     t.ok(ca.seen[-1][:2] == ("simpleenroll", bb.MAC),
          "asked for with the device's certificate", ca.seen)
+
+
+def asked_no_more(ca, seconds, what):
+    n = len(ca.seen)
+    try:
+        bb.wait_until(lambda: len(ca.seen) > n, seconds, what)
+    except bb.Timeout:
+        return True
+    return False
+
+
+@bb.test(30)
+def one_that_is_late_when_it_comes_is_not_asked_for_at_once(t):
+    """A CA that backdates: every device would ask it for ever."""
+    ca = Ca(t, life=86400)
+    ca.mode = "backdated"
+    e = world(t, ca)
+    enrolled(e)
+    t.ok(asked_no_more(ca, 2, "another request") and len(ca.seen) == 1,
+         "asked for once", ca.seen)
+    s = state(e)
+    t.ok(s["state"] == "current" and s["next"] > time.strftime(
+        "%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 20)),
+        "and again only later: %s" % s["next"], s)
+
+
+@bb.test(30)
+def a_date_that_confirms_the_clock_asks_nothing_twice(t):
+    """The answer that brings the certificate also makes the clock good, and a
+    good clock looks what is due."""
+    ca = Ca(t)
+    ca.date = True
+    e = world(t, ca, **{"clock.trusted": "0"})
+    enrolled(e)
+    bb.wait_until(lambda: "the clock is confirmed by" in e.proc.text(), 5,
+                  "the Date confirms the clock", alive=e.proc)
+    t.ok(e.status()["clock"]["trusted"] is True, "the clock is good")
+    t.ok(asked_no_more(ca, 1, "another request")
+         and [x[0] for x in ca.seen] == ["simpleenroll"],
+         "one request, no other", ca.seen)
+    ca.mode = "refuse"
+    r = e.verb("cert", "enroll", "--now")
+    t.ok(r.code == 5 and asked_no_more(ca, 1, "another request"),
+         "nor after a refusal", (r, ca.seen))
 
 
 def anchors(e):

@@ -365,3 +365,30 @@ def serves_with_a_key_in_a_token(t):
         why = shake(t, port)
         t.ok(why == "", "and then again", why)
         t.ok(e.proc.stop(8) == 0, "a clean end")
+
+
+@bb.test(40)
+def enrolment_leaves_a_key_in_a_token_alone(t):
+    """EST would put a key of its own in its place: it says no, also when the
+    token is away, and asks nobody."""
+    token = Token(t, t.pki.device)
+    e = t.endpoint(identity=t.pki.device, trusted=[t.pki.root], settings={
+        "tls.pkcs11.server": "unix:path=" + token.socket,
+        "est.server": "localhost:%d" % bb.free_port(), "prov.use": "0"})
+    pin = bb.write(os.path.join(e.dir, "pin"), PIN, 0o600)
+    path = os.path.join(e.state, "certs", "sipclient.pem")
+    bb.write(path, bb.read(t.pki.device.chain) + "pkcs11:serial=%s;id=%%01"
+             "?pin-source=%s\n" % (token.serial(), pin), 0o600)
+    before = bb.read(path)
+    e.start()
+    for what in ("the token is there", "the token is away"):
+        for more in ([], ["--now"]):
+            x = e.verb("cert", "enroll", *more)
+            t.ok(x.code == 1 and x.find("class") == "key.token"
+                 and "in a token" in str(x.find("error")),
+                 "%s: refused %s" % (what, " ".join(more)), x)
+        if what == "the token is there":
+            token.stop()
+            e.verb("reload")
+    t.ok("enrolment: asking" not in e.proc.text() and bb.read(path) == before,
+         "nobody was asked, and the file is as it was")

@@ -5,12 +5,14 @@ import os
 import pty
 import re
 import shutil
+import signal
 import ssl
 import subprocess
 import time
 
 import bb
 import peers
+import servers
 from registrar import DOMAIN, Registrar, world
 
 
@@ -152,6 +154,43 @@ def a_new_bundle_is_indexed_beside_the_loop(t):
         e.stop()
     finally:
         subprocess.run(["umount", "-l", top], check=True)
+
+
+@bb.test(40)
+def a_clock_that_is_set(t):
+    """Somebody sets the clock: connections are judged again by it, and who
+    ends soon is told; more than once."""
+    r = Registrar(t, peers.ADDRESS)
+    e = t.endpoint(identity=t.pki.device, trusted=[t.pki.root], settings={
+        "sip.proxy": DOMAIN, "sip.tls.name": DOMAIN, "sip.u1.user": "1001",
+        "audio.device": "null", "clock.trusted": "1",
+        "sip.obproxy": "sip.%s:%d" % (DOMAIN, r.port)})
+    e.env = dict(servers.clock_shim(t), BB_JUMP_S=str(4 * 86400))
+    e.start(ready=False)
+    r.registered()
+    e.wait_account("registered", 5)
+
+    def jump():
+        n = e.proc.text().count("the clock was set")
+        os.kill(e.proc.popen.pid, signal.SIGUSR2)
+        bb.wait_until(lambda: e.proc.text().count("the clock was set") > n,
+                      5, "the jump is seen", alive=e.proc)
+        return [c["days"] for c in e.verb("cert", "expiry")
+                .json["certificates"] if c["kind"] == "own"][0]
+    days = [jump()]
+    t.ok(e.account()["state"] == "registered" and r.silent(),
+         "four days: the certificates still hold, the connection stays")
+    days.append(jump())
+    t.ok(days[0] - days[1] == 4, "cert expiry goes by the new time", days)
+    while jump() >= 0:
+        pass
+    t.ok(r.ended(5), "the server's certificate has ended: it is left")
+    t.ok("our certificate factory" in e.proc.text()
+         and "has expired" in e.proc.text(), "what has expired is told")
+    bb.wait_until(lambda: any(v.get("class") == "cert.expired"
+                              for v in e.status()["tls"]), 5,
+                  "the verdict says why", alive=e.proc)
+    r.close()
 
 
 @bb.test(30)
