@@ -43,16 +43,15 @@ on_usr2(int signo)
 		syscall(SYS_timerfd_settime, jump_fd, 0, &now, NULL);
 }
 
-static void __attribute__((constructor))
-begin(void)
+static void __attribute__((constructor)) begin(void)
 {
 	if (getenv("BB_JUMP_S") != NULL)
 		signal(SIGUSR2, on_usr2);
 }
 
 int
-timerfd_settime(int fd, int flags, const struct itimerspec *new,
-    struct itimerspec *old)
+timerfd_settime(
+    int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
 {
 	if ((flags & TFD_TIMER_CANCEL_ON_SET) != 0)
 		jump_fd = fd;
