@@ -677,6 +677,7 @@ struct sip_dlg {
 	uint32_t lcseq, rcseq;
 	bool rcseq_set;
 	bool secure; /* set up on TLS: never on less */
+	bool sips;   /* of a sips URI: all of its URIs must be such */
 };
 void sip_dlg_clear(struct sip_stack *s, struct sip_dlg *d);
 uint64_t sip_dlg_hash(

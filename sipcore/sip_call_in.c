@@ -281,7 +281,7 @@ sip_call_invited(struct sip_stack *s, struct sip_req *r)
 		code = 486;
 	else if ((err = sip_call_new(&c, s)) != 0 ||
 	    (err = call_fill(c, r)) != 0)
-		code = err == E_SIP_PARSE ? 400 : 500;
+		code = err == E_SIP_PARSE || err == E_SIP_INSECURE ? 400 : 500;
 	if (code != 0) {
 		if (c != NULL)
 			sip_call_drop(c);

@@ -3,6 +3,7 @@
  * facts the program may ask for. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "bellbird/log.h"
 #include "bellbird/tls_verdict.h"
@@ -13,18 +14,25 @@
 int
 sip_call_contact(struct sip_call *c, const struct sip_flow *f, const char *user)
 {
+	/* RFC 5630 4: of a sips dialog all is sips, our Contact, too. */
+	const char *scheme = c->dlg.sips ? "sips:" : "sip:", *uri;
 	char hp[ADDR_STR_MAX], *contact;
 	struct buf b;
 
 	buf_init(&b, SIPC_HEAD_MAX / 4);
 	if (c->reg != NULL) {
-		ignore_err(buf_printf(&b, "<%s>", sip_reg_contact(c->reg, f)),
-		    "sticks in the buf");
+		uri = sip_reg_contact(c->reg, f);
+		if (c->dlg.sips && strncasecmp(uri, "sip:", 4) == 0)
+			uri += 4;
+		else
+			scheme = "";
+		ignore_err(
+		    buf_printf(&b, "<%s%s>", scheme, uri), "sticks in the buf");
 	} else if (user == NULL && c->dlg.contact != NULL) {
 		return 0; /* a direct call keeps the one it has */
 	} else {
 		sip_host_port(&f->local, hp);
-		ignore_err(buf_puts(&b, "<sip:"), "sticks in the buf");
+		ignore_err(buf_printf(&b, "<%s", scheme), "sticks in the buf");
 		sip_user_put(
 		    &b, user != NULL && user[0] != '\0' ? user : "bellbird");
 		ignore_err(

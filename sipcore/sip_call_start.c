@@ -113,6 +113,7 @@ setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
 	    (u->headers = strdup(conf->headers)) == NULL)
 		return ENOMEM;
 	sip_token(d->local_tag, SIPC_TAG_LEN);
+	d->sips = u->uri.sips;
 	d->target = strdup(u->uri.text);
 	d->call_id = malloc(SIPC_CALL_ID_LEN + 1);
 	d->remote = malloc(strlen(u->uri.text) + 3);

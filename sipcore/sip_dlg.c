@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "internal.h"
 
@@ -30,9 +31,21 @@ sip_dlg_hash(
 	return sip_hash(&s->hkey, parts, 2);
 }
 
-/* Appends the values of one Record-Route field as Route lines. */
-static void
-routes_put(struct buf *b, const char *field, bool reversed)
+/* Is it the URI of a sips resource (RFC 5630)? */
+static bool
+is_sips(struct slice name_addr)
+{
+	struct sip_name_addr na;
+	struct sip_uri u;
+
+	return sip_name_addr(&na, name_addr) == 0 &&
+	    sip_uri_parse(&u, na.uri) == 0 && u.sips;
+}
+
+/* Appends the values of one Record-Route field as Route lines; of a sips
+ * dialog all must be sips. */
+static int
+routes_put(struct buf *b, const char *field, bool reversed, bool sips)
 {
 	struct slice rest = slice_of(field), values[SIPC_VALUES_MAX];
 	size_t n = 0;
@@ -42,19 +55,22 @@ routes_put(struct buf *b, const char *field, bool reversed)
 	for (size_t i = 0; i < n; i++) {
 		struct slice v = values[reversed ? n - 1 - i : i];
 
+		if (sips && !is_sips(v))
+			return E_SIP_INSECURE;
 		ignore_err(
 		    buf_printf(b, "Route: " SLICE_FMT "\r\n", SLICE_ARG(v)),
 		    "sticks in the buf");
 	}
+	return 0;
 }
 
 /* The route set (RFC 3261 12.1.1, 12.1.2). */
 static int
-routes_of(char **out, const struct sip_msg *m, bool reversed)
+routes_of(char **out, const struct sip_msg *m, bool reversed, bool sips)
 {
 	size_t n = 0;
 	struct buf b;
-	int err;
+	int err = 0;
 
 	*out = NULL;
 	while (sip_msg_get(m, SIPH_RECORD_ROUTE, n) != NULL)
@@ -62,25 +78,30 @@ routes_of(char **out, const struct sip_msg *m, bool reversed)
 	if (n == 0)
 		return 0;
 	buf_init(&b, SIPC_HEAD_MAX);
-	for (size_t i = 0; i < n; i++)
-		routes_put(&b,
+	for (size_t i = 0; i < n && err == 0; i++)
+		err = routes_put(&b,
 		    sip_msg_get(m, SIPH_RECORD_ROUTE, reversed ? n - 1 - i : i),
-		    reversed);
-	if ((err = b.err) == 0 && (*out = buf_take(&b)) == NULL)
+		    reversed, sips);
+	if (err == 0)
+		err = b.err;
+	if (err == 0 && (*out = buf_take(&b)) == NULL)
 		err = ENOMEM;
 	buf_clear(&b);
 	return err;
 }
 
-/* The Contact of a message as a target; E_SIP_PARSE if it is none. */
+/* The Contact of a message as a target; E_SIP_PARSE if it is none,
+ * E_SIP_INSECURE if it would leave TLS (RFC 5630). */
 static int
-target_of(char **out, const struct sip_msg *m)
+target_of(char **out, const struct sip_msg *m, bool sips)
 {
 	struct slice uri;
 	struct sip_uri u;
 
 	if (sip_msg_contact(m, &uri) != 0 || sip_uri_parse(&u, uri) != 0)
 		return E_SIP_PARSE;
+	if (sips && !u.sips)
+		return E_SIP_INSECURE;
 	*out = strdup(u.text);
 	return *out != NULL ? 0 : ENOMEM;
 }
@@ -93,8 +114,9 @@ sip_dlg_in(struct sip_dlg *d, const struct sip_msg *inv, const char *local_tag)
 
 	ignore_err(str_copy(d->local_tag, sizeof(d->local_tag), local_tag),
 	    "a tag of ours");
-	if ((err = target_of(&d->target, inv)) != 0 ||
-	    (err = routes_of(&d->routes, inv, false)) != 0)
+	d->sips = strncasecmp(inv->uri, "sips:", 5) == 0;
+	if ((err = target_of(&d->target, inv, d->sips)) != 0 ||
+	    (err = routes_of(&d->routes, inv, false, d->sips)) != 0)
 		return err;
 	buf_init(&b, SIPC_HEAD_MAX);
 	ignore_err(buf_printf(&b, "%s;tag=%s", inv->to, local_tag),
@@ -119,10 +141,10 @@ sip_dlg_out(struct sip_dlg *d, const struct sip_msg *rsp)
 	int err = remote != NULL && tag != NULL ? 0 : ENOMEM;
 
 	if (err == 0)
-		err = routes_of(&routes, rsp, true);
+		err = routes_of(&routes, rsp, true, d->sips);
 	/* Without a usable Contact requests go on to where the INVITE went. */
-	if (err == 0 && target_of(&target, rsp) == ENOMEM)
-		err = ENOMEM;
+	if (err == 0 && (err = target_of(&target, rsp, d->sips)) == E_SIP_PARSE)
+		err = 0;
 	if (err != 0) {
 		free(remote);
 		free(tag);
@@ -147,7 +169,7 @@ sip_dlg_retarget(struct sip_dlg *d, const struct sip_msg *m)
 {
 	char *target = NULL;
 
-	if (target_of(&target, m) != 0)
+	if (target_of(&target, m, d->sips) != 0)
 		return;
 	free(d->target);
 	d->target = target;
