@@ -23,7 +23,7 @@ SIP_LIBS = sipcore/libsip.a -losipparser2 $(TLS_LIBS)
 if HAVE_CMOCKA
 SIP_TEST_CPPFLAGS = $(AM_CPPFLAGS) $(CMOCKA_CFLAGS) -iquote $(top_srcdir)/tests/lib \
 	-DTESTDATA='"$(abs_top_srcdir)/tests/data"'
-SIP_TESTS = tests/unit/test_sip_account tests/unit/test_sip_auth tests/unit/test_sip_big tests/unit/test_sip_call \
+SIP_TESTS = tests/unit/test_sip_account tests/unit/test_sip_auth tests/unit/test_sip_big tests/unit/test_sip_call tests/unit/test_sip_call_way \
 	tests/unit/test_sip_dlg tests/unit/test_sip_failover tests/unit/test_sip_frame tests/unit/test_sip_msg tests/unit/test_sip_reg \
 	tests/unit/test_sip_route tests/unit/test_sip_session tests/unit/test_sip_target tests/unit/test_sip_txn tests/unit/test_sip_uri
 SIP_TESTS += tests/unit/test_sip_allow tests/unit/test_sip_stream tests/unit/test_sip_torture
@@ -51,6 +51,8 @@ tests_unit_test_sip_call_LDFLAGS = $(AM_LDFLAGS) $(WRAP_ALLOC)
 tests_unit_test_sip_call_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_cut_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_cut_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+tests_unit_test_sip_call_way_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_call_way_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_dlg_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_dlg_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_failover_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
