@@ -336,6 +336,60 @@ the_server_in_use_is_polled_if_set(void **state)
 	fix_close(&f);
 }
 
+static void
+the_outbound_proxy_has_its_own_transport(void **state)
+{
+	static const struct {
+		const char *why;
+		enum sip_transport asked;
+		const char *params;
+		enum sip_transport used;
+		bool sips;
+		int err;
+	} v[] = {
+		{ "as the account", SIPC_TCP, "", SIPC_TCP, false, 0 },
+		{ "TCP instead of UDP", SIPC_UDP, ";transport=tcp;lr", SIPC_TCP,
+		    false, 0 },
+		{ "TLS instead of UDP", SIPC_UDP, ";transport=tls", SIPC_TLS,
+		    false, 0 },
+		{ "found: what it says", SIPC_AUTO, ";transport=tcp", SIPC_TCP,
+		    false, 0 },
+		{ "found: an address is UDP", SIPC_AUTO, "", SIPC_UDP, false,
+		    0 },
+		{ "not less than TLS", SIPC_TLS, ";transport=tcp", SIPC_TLS,
+		    false, E_SIP_INSECURE },
+		{ "nor for sips", SIPC_AUTO, ";transport=udp", SIPC_TLS, true,
+		    E_SIP_INSECURE },
+		{ "unknown", SIPC_UDP, ";transport=sctp", SIPC_UDP, false,
+		    E_PARSE },
+	};
+	struct sip_reg_status st;
+	char uri[80];
+	struct fix f;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(v) / sizeof(v[0]); i++) {
+		fix_open(&f, SIPC_TCP);
+		(void)snprintf(uri, sizeof(uri), "sip:127.0.0.1:%u%s",
+		    f.v[1].ports[v[i].used], v[i].params);
+		f.c.domain = "example.test";
+		f.c.backups[0] = NULL;
+		f.c.obproxy = uri;
+		f.c.transport = v[i].asked;
+		f.c.sips = v[i].sips;
+		if (sip_reg_start(&f.reg, f.client, &f.c, on_reg, &f) !=
+		    v[i].err)
+			fail_msg("%s", v[i].why);
+		if (v[i].err == 0) {
+			pass(&f.w, 500);
+			is_at(&f, 1, v[i].used, v[i].why);
+			sip_reg_get_status(f.reg, &st);
+			assert_int_equal(st.transport, v[i].used);
+		}
+		fix_close(&f);
+	}
+}
+
 int
 main(void)
 {
@@ -346,6 +400,7 @@ main(void)
 		cmocka_unit_test(a_server_that_is_avoided_is_the_last_resort),
 		cmocka_unit_test(returns_to_the_primary_by_the_settings),
 		cmocka_unit_test(the_server_in_use_is_polled_if_set),
+		cmocka_unit_test(the_outbound_proxy_has_its_own_transport),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
