@@ -59,3 +59,4 @@ mutants: tests/unit/test_tls_policy
 	    python3 $(top_srcdir)/%D%/mutants.py \
 	    $(top_srcdir)/tls/tls_policy.c \
 	    tests/unit/test_tls_policy-test_tls_policy.o
+EXTRA_DIST += %D%/peer/test_transfer.py %D%/peer/test_notify.py

@@ -50,7 +50,7 @@ def need(*tools):
         "ip": "iproute2", "curl": "curl", "p11-kit": "p11-kit",
         "softhsm2-util": "softhsm2", "apache2": "apache2-bin",
         "faketime": "faketime", "sslscan": "sslscan",
-        "testssl": "testssl.sh", "tshark": "tshark",
+        "testssl": "testssl.sh", "linphonec": "linphone-cli", "tshark": "tshark",
     }
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     for tool in tools:

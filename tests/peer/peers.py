@@ -74,7 +74,10 @@ request_route {
   if (is_method("OPTIONS") && uri==myself && $rU==$null) { sl_send_reply("200","Keepalive"); exit; }
   if (is_method("CANCEL")) { if (t_check_trans()) t_relay(); exit; }
   if (has_totag()) {
-%(indialog)s    if (loose_route()) {
+%(indialog)s    if (is_method("INVITE|UPDATE|REFER|NOTIFY")) add_contact_alias();
+    t_on_reply("2");
+    if (loose_route()) {
+      handle_ruri_alias();
       # who grants a GRUU routes requests to it (RFC 5627 5.1)
       if (is_gruu()) lookup("location");
       t_relay(); exit;
@@ -85,6 +88,8 @@ request_route {
   t_check_trans();
   xlog("L_WARN","BB $rm user=$fU proto=$proto tls=$tls_version verified=$tls_peer_verified cn=$tls_peer_subject_cn issuer=$tls_peer_issuer_cn alg=$adu expires=$hdr(Expires)\\n");
   force_rport();
+  # Back over the connection that a request came by (as save() does).
+  if (is_method("INVITE|SUBSCRIBE")) add_contact_alias();
   # the rule of passwords: user NNNN has "secretNNNN"
   $var(pw) = "secret" + $fU;
   if (is_method("REGISTER")) {
@@ -101,7 +106,11 @@ request_route {
   t_on_reply("1");
   t_relay();
 }
+onreply_route[2] {
+  add_contact_alias();
+}
 onreply_route[1] {
+  add_contact_alias();
   if (is_method("INVITE") && status=="200") xlog("L_WARN","BB-SDP answer $fU $ci\\n$rb\\nBB-END\\n");
 }
 """
@@ -366,7 +375,7 @@ module_app ctrl_tcp.so
         modules = "/usr/lib/baresip/modules"
         if not os.path.exists(modules + "/opus.so"):
             raise bb.Failure("apt-get install baresip-core")
-        self.name = name or "baresip-" + user
+        self.bench, self.name = bench, name or "baresip-" + user
         self.dir = os.path.join(bench.dir, self.name)
         self.rec = os.path.join(self.dir, "rec")
         os.makedirs(self.rec)
@@ -418,11 +427,124 @@ module_app ctrl_tcp.so
     def hangup(self):
         return self.command("hangup")
 
+    def listen(self):
+        """The digits that it receives from now on."""
+        return Digits(self.bench, self.ctrl)
+
     def recordings(self):
         """What it decoded, newest last."""
         files = [os.path.join(self.rec, f) for f in os.listdir(self.rec)
                  if f.endswith("-dec.wav")]
         return sorted(files, key=os.path.getmtime)
+
+
+
+class Digits:
+    """What baresip says of digits, by the events of ctrl_tcp."""
+
+    def __init__(self, bench, port):
+        self.sock = socket.create_connection(("127.0.0.1", port), 5)
+        self.data = b""
+        bench.closers.append(self.sock.close)
+
+    def digits(self):
+        """The digits that began so far."""
+        self.sock.settimeout(0.01)
+        try:
+            while True:
+                more = self.sock.recv(65536)
+                if not more:
+                    break
+                self.data += more
+        except OSError:
+            pass
+        out, rest = "", self.data
+        while b":" in rest:
+            n, rest = rest.split(b":", 1)
+            n = int(n)
+            if len(rest) < n + 1:
+                break
+            o, rest = json.loads(rest[:n]), rest[n + 1:]
+            if o.get("type") == "CALL_DTMF_START":
+                out += o.get("param", "")
+        return out
+
+
+class Linphone:
+    """linphonec, driven by its console: TLS with a client certificate, digest,
+    SDES-SRTP; answers by itself."""
+
+    RC = """[sip]
+sip_port=0
+sip_tcp_port=0
+sip_tls_port=-2
+verify_server_certs=1
+verify_server_cn=1
+root_ca=%(ca)s
+client_cert_chain=%(crt)s
+client_cert_key=%(key)s
+default_proxy=0
+media_encryption=srtp
+media_encryption_mandatory=1
+use_rfc2833=1
+use_info=0
+guess_hostname=1
+[rtp]
+audio_rtp_port=-1
+[sound]
+playback_dev_id=ALSA: none
+capture_dev_id=ALSA: none
+echocancellation=0
+[proxy_0]
+reg_proxy=<sip:%(registrar)s;transport=tls>
+reg_route=<sip:%(registrar)s;transport=tls;lr>
+reg_identity=sip:%(user)s@%(domain)s
+reg_sendregister=1
+reg_expires=600
+[auth_info_0]
+username=%(user)s
+passwd=%(password)s
+realm=%(domain)s
+domain=%(domain)s
+algorithm=%(algorithm)s
+"""
+
+    def __init__(self, bench, user, domain, registrar, cert,
+                 algorithm="SHA-256"):
+        bb.need("linphonec")
+        self.dir = os.path.join(bench.dir, "linphone-" + user)
+        os.makedirs(os.path.join(self.dir, ".local", "share", "linphone"))
+        rc = bb.write(os.path.join(self.dir, "rc"), self.RC % {
+            "ca": bench.pki.root.crt, "crt": cert.chain, "key": cert.key,
+            "registrar": registrar, "user": user, "domain": domain,
+            "password": password(user), "algorithm": algorithm})
+        read_end, self.pipe = os.pipe()
+        self.proc = bb.Proc(
+            bench, "linphone-" + user,
+            ["linphonec", "-a", "-c", rc, "-d", "5", "-l",
+             os.path.join(self.dir, "log")], cwd=self.dir,
+            env={"HOME": self.dir, "TERM": "dumb"}, stdin=read_end)
+        os.close(read_end)
+        bench.closers.append(lambda: os.close(self.pipe))
+        bench.logs.append(os.path.join(self.dir, "log"))
+        self.user = user
+
+    def wait_registered(self, kamailio):
+        bb.wait_until(lambda: "BB authenticated " + self.user in
+                      kamailio.text(), 15, "linphone registers", every=0.1,
+                      alive=self.proc)
+        self.wait(r"Registration .* successful|RegistrationOk", 5)
+
+    def say(self, line):
+        os.write(self.pipe, line.encode() + b"\n")
+
+    def text(self):
+        return self.proc.text() + bb.read(os.path.join(self.dir, "log"))
+
+    def wait(self, pattern, seconds):
+        return bb.wait_until(lambda: re.search(pattern, self.text()), seconds,
+                             "linphone says %r" % pattern, every=0.1,
+                             alive=self.proc)
 
 
 class Stunnel:
