@@ -9,6 +9,7 @@
 #include "bellbird/sip_call.h"
 #include "bellbird/sip_limits.h"
 #include "bellbird/sip_refer.h"
+#include "bellbird/sip_sub.h"
 #include "bellbird/sip_reg.h"
 #include "bellbird/sip_stack.h"
 #include "bellbird/sip_trace.h"
@@ -424,6 +425,10 @@ struct sip_stack {
 	LIST_HEAD(, sip_call) calls;
 	LIST_HEAD(, sip_referral) referrals;
 	enum sip_replaces_mode replaces;
+	LIST_HEAD(, sip_sub) subs;
+	LIST_HEAD(, sip_text) texts;
+	uint64_t used_nonces[SIPC_NONCES_USED]; /* sip_req_prove */
+	unsigned int used_next;
 	LIST_HEAD(, sip_ctxn) all_ctxns;
 	LIST_HEAD(, sip_req) all_reqs;
 	struct sip_dones done_ring;
@@ -946,6 +951,39 @@ void sip_refer_in(struct sip_call *c, struct sip_req *r);
 void sip_referral_call_gone(struct sip_call *c);
 void sip_referral_reg_gone(struct sip_stack *s, const struct sip_reg *r);
 void sip_referrals_free(struct sip_stack *s);
+
+/* ---- sip_text.c, sip_sub.c, sip_notify.c ---- */
+
+/* sip_uri_complete: a SIP URI, or a user part of the account's domain (`reg`
+ * NULL: no account); E_PARSE. */
+MUST_CHECK int sip_uri_complete(
+    struct sip_uri *u, const struct sip_reg *reg, const char *to);
+/* sip_dlg_begin fills in what a first request of the account to `to` needs. */
+MUST_CHECK int sip_dlg_begin(
+    struct sip_dlg *d, const struct sip_reg *reg, const char *to);
+/* sip_reg_request sends one over the account's flow, with the next CSeq;
+ * E_SIP_NO_ROUTE if it is not registered.  `slot` NULL: unheard. */
+struct sip_reg_rq {
+	const char *method, *headers, *type;
+	struct slice body;
+	sip_ctxn_cb *cb;
+	void *arg;
+};
+MUST_CHECK int sip_reg_request(struct sip_reg *reg, struct sip_dlg *d,
+    struct sip_auth *auth, const struct sip_reg_rq *rq, struct sip_ctxn **slot);
+/* sip_reg_challenged takes a 401 or 407 to one; else `rule->why` says why
+ * not. */
+MUST_CHECK int sip_reg_challenged(const struct sip_reg *reg,
+    struct sip_auth *auth, const struct sip_msg *m, bool in_dialog,
+    struct sip_auth_rule *rule);
+bool sip_text_fits(struct slice s); /* UTF-8 without NUL */
+/* sip_sub_of: the subscription that a request is in; NULL: none. */
+struct sip_sub *sip_sub_of(const struct sip_stack *s, const struct sip_msg *m);
+void sip_sub_notified(struct sip_sub *n, struct sip_req *r);
+void sip_sub_reg_gone(struct sip_stack *s, const struct sip_reg *r);
+void sip_subs_free(struct sip_stack *s);
+void sip_text_reg_gone(struct sip_stack *s, const struct sip_reg *r);
+void sip_texts_free(struct sip_stack *s);
 
 /* ---- sip_err.c ---- */
 

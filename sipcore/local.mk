@@ -1,7 +1,7 @@
 # sipcore/: SIP; the only folder that sees libosip2's parser.
 noinst_LIBRARIES += %D%/libsip.a
 noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h include/bellbird/sip_limits.h \
-	include/bellbird/sip_refer.h \
+	include/bellbird/sip_refer.h include/bellbird/sip_sub.h \
 	include/bellbird/sip_reg.h include/bellbird/sip_stack.h include/bellbird/sip_trace.h
 %C%_libsip_a_CPPFLAGS = $(AM_CPPFLAGS) $(OSIP_CFLAGS)
 %C%_libsip_a_SOURCES = %D%/internal.h %D%/reg_internal.h %D%/sip_allow.c %D%/sip_auth.c \
@@ -15,7 +15,8 @@ noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h includ
 %C%_libsip_a_SOURCES += %D%/sip_part.c
 %C%_libsip_a_SOURCES += %D%/sip_reg_call.c %D%/sip_reg_net.c %D%/sip_stun.c
 # Transfer, subscriptions, digits, text.
-%C%_libsip_a_SOURCES += %D%/sip_info.c %D%/sip_refer.c %D%/sip_refer_in.c %D%/sip_replaces.c
+%C%_libsip_a_SOURCES += %D%/sip_info.c %D%/sip_refer.c %D%/sip_refer_in.c %D%/sip_replaces.c \
+	%D%/sip_notify.c %D%/sip_sub.c %D%/sip_text.c
 
 SIP_LIBS = sipcore/libsip.a -losipparser2 $(TLS_LIBS)
 %C%_libsip_a_SOURCES += %D%/sip_peer.c
@@ -34,7 +35,9 @@ SIP_TESTS += tests/unit/test_sip_trace
 SIP_TESTS += tests/unit/test_sip_flow tests/unit/test_sip_outbound
 SIP_TESTS += tests/unit/test_sip_flow
 SIP_TESTS += tests/unit/test_sip_cut
-SIP_TESTS += tests/unit/test_sip_refer
+SIP_TESTS += tests/unit/test_sip_refer tests/unit/test_sip_sub
+tests_unit_test_sip_sub_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_sub_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_refer_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_refer_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 check_PROGRAMS += $(SIP_TESTS) tests/unit/test_sip_scale

@@ -321,6 +321,8 @@ sip_call_reg_gone(struct sip_stack *s, const struct sip_reg *r)
 			c->reg = NULL;
 	}
 	sip_referral_reg_gone(s, r);
+	sip_sub_reg_gone(s, r);
+	sip_text_reg_gone(s, r);
 }
 
 void

@@ -313,7 +313,7 @@ request_judge(struct sip_stack *s, const struct sip_src *src,
 	/* RFC 3261 12.2.2; an equal number is an old copy. */
 	if (c != NULL && c->dlg.rcseq_set && m->cseq <= c->dlg.rcseq)
 		refuse(v, 500, "");
-	else if (c == NULL && m->to_tag.n > 0)
+	else if (c == NULL && m->to_tag.n > 0 && sip_sub_of(s, m) == NULL)
 		refuse(v, 481, "");
 	else if (c == NULL && sip_peer_is_full(s, &src->from))
 		refuse(v, 503, "Retry-After: 2\r\n");
@@ -374,6 +374,9 @@ serve_in_dialog(struct sip_call *c, struct sip_req *r)
 		sip_refer_notified(c, r);
 	else if (sip_msg_is(m, "REFER"))
 		sip_refer_in(c, r);
+	else if (sip_msg_is(m, "MESSAGE") && c->s->conf.on_req != NULL &&
+	    c->s->conf.on_req(r, c->s->conf.arg))
+		return;
 	else
 		answer_unserved(r);
 }
@@ -383,9 +386,19 @@ static void
 serve(struct sip_stack *s, struct sip_req *r)
 {
 	const struct sip_msg *m = r->msg;
+	struct sip_sub *sub = m->to_tag.n > 0 ? sip_sub_of(s, m) : NULL;
 
+	if (sub != NULL) {
+		sip_sub_notified(sub, r);
+		return;
+	}
 	if (sip_msg_is(m, "INVITE")) {
 		sip_call_invited(s, r);
+		return;
+	}
+	/* Nobody has us call out of the blue. */
+	if (sip_msg_is(m, "REFER")) {
+		answer(r, 403, NULL);
 		return;
 	}
 	if (sip_msg_is(m, "OPTIONS")) {

@@ -118,34 +118,6 @@ on_answer(struct sip_msg **rsp, int err, void *arg)
 	}
 }
 
-/* Whom to name to the peer: as given, or completed by the account's domain. */
-static int
-target_of(struct sip_call *c, const char *to, struct sip_uri *u)
-{
-	struct slice s = slice_of(to), scheme, rest;
-	struct buf b;
-	int err;
-
-	(void)slice_cut(s, ':', &scheme, &rest);
-	if (c->reg == NULL || slice_case_is(scheme, "sip") ||
-	    slice_case_is(scheme, "sips"))
-		return sip_uri_parse(u, s);
-	buf_init(&b, SIPC_URI_MAX);
-	ignore_err(buf_puts(&b, sip_reg_sips(c->reg) ? "sips:" : "sip:"),
-	    "sticks in the buf");
-	if (memchr(s.p, '@', s.n) != NULL) {
-		ignore_err(buf_puts(&b, to), "sticks in the buf");
-	} else {
-		sip_user_put(&b, to);
-		ignore_err(buf_printf(&b, "@%s", sip_reg_domain(c->reg)),
-		    "sticks in the buf");
-	}
-	err = b.err != 0 ? E_PARSE
-			 : sip_uri_parse(u, (struct slice){ buf_str(&b), b.n });
-	buf_clear(&b);
-	return err;
-}
-
 /* The address of the peer of `t`, for others: where a proxy stands between us
  * its Contact means nothing to them, unless it is a GRUU (RFC 5589 7.2). */
 static int
@@ -208,7 +180,7 @@ refer_make(
 
 	if (conf->to == NULL && conf->replaces == NULL)
 		return E_PARSE;
-	err = conf->to != NULL ? target_of(c, conf->to, &u)
+	err = conf->to != NULL ? sip_uri_complete(&u, c->reg, conf->to)
 			       : peer_of(conf->replaces, &u);
 	if (err != 0)
 		return err;

@@ -365,9 +365,7 @@ headers_read(struct wish *w, struct slice list)
 			&rep, (struct slice){ buf_str(&b), b.n }) != 0)
 			code = 400;
 		else
-			ignore_err(buf_printf(&w->headers,
-				       "Replaces: %s\r\n"
-				       "Require: replaces\r\n",
+			ignore_err(buf_printf(&w->headers, "Replaces: %s\r\n",
 				       buf_str(&b)),
 			    "sticks in the buf");
 		w->replaces = true;

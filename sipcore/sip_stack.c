@@ -27,6 +27,8 @@ stack_empty(struct sip_stack *s)
 	struct sip_sock *k;
 
 	sip_referrals_free(s);
+	sip_subs_free(s);
+	sip_texts_free(s);
 	sip_reg_end_all(s);
 	while (!LIST_EMPTY(&s->calls))
 		sip_call_drop(LIST_FIRST(&s->calls));
@@ -112,6 +114,8 @@ tables_init(struct sip_stack *s)
 	LIST_INIT(&s->regs);
 	LIST_INIT(&s->calls);
 	LIST_INIT(&s->referrals);
+	LIST_INIT(&s->subs);
+	LIST_INIT(&s->texts);
 	LIST_INIT(&s->all_ctxns);
 	LIST_INIT(&s->all_reqs);
 	if ((err = sip_htab_init(&s->flow_ids)) != 0 ||

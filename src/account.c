@@ -105,6 +105,8 @@ on_reg(const struct sip_reg_status *st, void *arg)
 	    sip_reg_state_name(st->state), st->aor);
 	guard_notify(note);
 	tell(ac, st);
+	if (st->state == SIP_REG_OK)
+		notify_registered(a->notify, ac);
 	if (st->state == SIP_REG_GONE) {
 		ac->gone = true;
 		app_stop_check(a); /* may free the account */
@@ -288,6 +290,7 @@ account_json(const struct account *ac)
 	jv_set_int(o, "flows", st.num_flows);
 	jv_set_int(o, "expires_s", st.expires_s);
 	jv_set_str(o, "digest", st.digest_alg);
+	jv_set(o, "mwi", notify_mwi_json(ac->app->notify, ac->id));
 	jv_set(o, "tls",
 	    st.verdict != NULL ? tls_verdict_json(st.verdict) : jv_null());
 	return o;

@@ -357,8 +357,10 @@ on_request(struct sip_req *req, void *arg)
 {
 	const struct app *a = arg;
 
-	return a->hooks != NULL && a->hooks->request != NULL &&
-	    a->hooks->request(req, a->hooks->arg);
+	if (a->hooks != NULL && a->hooks->request != NULL &&
+	    a->hooks->request(req, a->hooks->arg))
+		return true;
+	return notify_request(a->notify, req);
 }
 
 static int
@@ -422,8 +424,8 @@ build_rest(struct app *a)
 	    (err = ua_new(&a->ua, a)) != 0 ||
 	    (err = accounts_new(&a->accounts, a)) != 0 ||
 	    (err = provision_new(&a->provision, a)) != 0 ||
-	    (err = enroll_new(a)) != 0 || (err = capture_new(a)) != 0 ||
-	    (err = build_sip(a)) != 0)
+	    (err = notify_new(a)) != 0 || (err = enroll_new(a)) != 0 ||
+	    (err = capture_new(a)) != 0 || (err = build_sip(a)) != 0)
 		return err;
 	return ctl_server_open(&a->ctl, a->loop, a->paths.socket, "bellbird",
 	    verbs_table, verbs_count, a);
@@ -442,6 +444,7 @@ app_clear(struct app *a)
 	provision_free(a->provision);
 	enroll_stop(a->enroll);
 	capture_stop(a->capture);
+	notify_free(a->notify);
 	ua_free(a->ua);
 	accounts_free(a->accounts);
 	sip_stack_free(a->sip);

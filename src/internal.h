@@ -80,6 +80,7 @@ struct app {
 	struct accounts *accounts;
 	struct ua *ua;
 	struct provision *provision;
+	struct notify *notify;
 	struct enroll *enroll;
 	struct capture *capture;
 	struct watch *watch;
@@ -307,9 +308,26 @@ enum ctl_exit ua_transfer(struct ua *ua, const struct ua_transfer *t,
     struct ctl_req *r, char *why, size_t why_size);
 struct jv *ua_stats_json(const struct media_stats *st);
 
+/* ---- notify.c: what servers tell or ask outside of calls ---- */
+struct notify;
+MUST_CHECK int notify_new(struct app *a); /* makes a->notify */
+void notify_free(struct notify *n);
+/* notify_request serves NOTIFY, MESSAGE and SUBSCRIBE; false for others. */
+bool notify_request(struct notify *n, struct sip_req *req);
+/* notify_registered: the account has registered; sip.mwi.subs counts now. */
+void notify_registered(struct notify *n, const struct account *ac);
+/* notify_mwi_json: what is known of message waiting there; null: nothing. */
+struct jv *notify_mwi_json(const struct notify *n, const char *account);
+/* notify_send_text replies to `r` when the text is delivered or refused, if
+ * it begins. */
+enum ctl_exit notify_send_text(struct notify *n, const char *account,
+    const char *to, const char *body, struct ctl_req *r, char *why,
+    size_t why_size);
+
 /* ---- provision.c: runs of provisioning, one at a time ---- */
 MUST_CHECK int provision_new(struct provision **out, struct app *a);
 void provision_free(struct provision *p);
+bool provision_is_running(const struct provision *p);
 /* provision_start begins a run if there is a server to ask (one that runs
  * already will do).  0, or E_PROV_DISABLED, EINVAL.. with `why`. */
 MUST_CHECK int provision_start(

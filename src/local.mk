@@ -26,6 +26,7 @@ noinst_HEADERS += %D%/accounts.h %D%/certs.h %D%/internal.h %D%/device.h %D%/enr
 	%D%/lab.c \
 	%D%/lab_files.c \
 	%D%/main.c \
+	%D%/notify.c \
 	%D%/paths.c \
 	%D%/provision.c \
 	%D%/reset.c \

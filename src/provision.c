@@ -173,6 +173,12 @@ provision_wait(struct provision *p, struct ctl_req *r)
 	ctl_req_on_gone(r, on_gone, w);
 }
 
+bool
+provision_is_running(const struct provision *p)
+{
+	return p->run != NULL;
+}
+
 struct jv *
 provision_json(const struct provision *p)
 {

@@ -134,6 +134,22 @@ on_transfer(struct ctl_req *r, const struct jv *args, void *arg)
 		ctl_fail(r, code, why, NULL);
 }
 
+static void
+on_message(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	struct app *a = arg;
+	const char *to = jv_get_str(args, "to");
+	const char *text = jv_get_str(args, "text");
+	char why[WHY_SIZE] = "message needs an address and a text";
+	enum ctl_exit code = CTL_USAGE;
+
+	if (to != NULL && text != NULL)
+		code = notify_send_text(a->notify, jv_get_str(args, "account"),
+		    to, text, r, why, sizeof(why));
+	if (code != CTL_OK)
+		ctl_fail(r, code, why, NULL);
+}
+
 /* The `key` argument, or NULL after a usage error was sent. */
 static const char *
 need_key(struct ctl_req *r, const struct jv *args)
@@ -497,6 +513,7 @@ const struct ctl_cmd verbs_table[] = {
 	{ "hangup", on_hangup },
 	{ "dtmf", on_dtmf },
 	{ "transfer", on_transfer },
+	{ "message", on_message },
 	{ "config get", on_get },
 	{ "config set", on_set },
 	{ "config unset", on_unset },

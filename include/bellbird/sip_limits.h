@@ -58,6 +58,13 @@ enum {
 	SIPC_STRAYS_MAX = 16,
 	/* Digits of one command that wait for their INFO: a calling card. */
 	SIPC_DTMF_MAX = 64,
+	/* A text that comes, and one of ours: RFC 3428 8 has 1300 bytes for a
+	 * whole MESSAGE whose way is not known. */
+	SIPC_TEXT_MAX = 4096,
+	SIPC_TEXT_SEND_MAX = 1000,
+	/* Nonces that proved something, longer than they are good for: one a
+	 * minute is taken, and they last five. */
+	SIPC_NONCES_USED = 16,
 	/* A Replaces value in a Refer-To: a Call-ID and two tags. */
 	SIPC_REPLACES_MAX = 512,
 	/* A transfer of which nothing more is heard; a phone rings no longer.

@@ -31,6 +31,7 @@ static const struct {
 	{ "hangup", { "call" } },
 	{ "dtmf", { "digits", "call" } },
 	{ "transfer", { "to" } },
+	{ "message", { "to", "text" } },
 	{ "tls last", { "peer" } },
 	{ "tls keylog", { "peer" } },
 	{ "config get", { "key" } },
@@ -226,6 +227,7 @@ ctl_remote(
 
 	if (strcmp(v->name, "prov run") == 0 ||
 	    strcmp(v->name, "transfer") == 0 ||
+	    strcmp(v->name, "message") == 0 ||
 	    strcmp(v->name, "cert enroll") == 0)
 		deadline = CTL_FOREVER; /* a server may be slow; it ends */
 	code = cacerts_check(v, args);

@@ -150,6 +150,10 @@ static const struct ctl_opt opts_dtmf[] = {
 	    "(application/dtmf); not given: as phone.dtmf.src says" },
 	{ NULL, NULL, NULL },
 };
+static const struct ctl_opt opts_message[] = {
+	{ "account", "ID", "by this account instead of the first one" },
+	{ NULL, NULL, NULL },
+};
 static const struct ctl_opt opts_transfer[] = {
 	{ "call", "CALL",
 	    "the call that is transferred (default: the oldest)" },
@@ -170,6 +174,8 @@ static const struct ctl_verb verbs[] = {
 	    "answer a call (the oldest that rings)" },
 	{ "hangup", CTL_REMOTE, "[CALL]", NULL, "end one call, or all" },
 	{ "dtmf", CTL_REMOTE, "DIGITS [CALL]", opts_dtmf, "send DTMF digits" },
+	{ "message", CTL_REMOTE, "URI TEXT", opts_message,
+	    "send a text (SIP MESSAGE)" },
 	{ "transfer", CTL_REMOTE, "[URI]", opts_transfer,
 	    "have the peer of a call call somebody else, or put the peers of "
 	    "two calls together" },

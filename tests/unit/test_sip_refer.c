@@ -338,8 +338,7 @@ refers_are_judged(void **state)
 		    "Refer-To: <sip:c@x.test?Replaces=ci%40h%3Bto-tag%3Dt1"
 		    "%3Bfrom-tag%3Df1>\r\n",
 		    202, "sip:c@x.test",
-		    "Replaces: ci@h;to-tag=t1;from-tag=f1\r\n"
-		    "Require: replaces\r\n" },
+		    "Replaces: ci@h;to-tag=t1;from-tag=f1\r\n" },
 		{ "other headers are not taken",
 		    "Refer-To: <sip:c@x.test?Route=%3Csip:evil%3E&Subject=a"
 		    "&Call-Info=%3Cx%3E;answer-after%3D0>\r\n",
