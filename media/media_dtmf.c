@@ -13,7 +13,8 @@ enum {
 	ENDS = 3,    /* RFC 4733 2.5.1.4 */
 	VOLUME = 10, /* -10 dBm0 */
 	END_BIT = 0x80,
-	EVENTS = 16
+	EVENTS = 16,
+	LATE_TS = 48000 /* a second of the fastest clock */
 };
 
 static const char digits16[] = "0123456789*#ABCD";
@@ -154,8 +155,15 @@ char
 media_dtmf_read(
     struct media_dtmf_rx *d, const uint8_t *p, size_t n, uint32_t ts)
 {
-	/* All packets of one event carry the time of its start. */
-	if (n < 4 || p[0] >= EVENTS || (d->has_last && d->last_ts == ts))
+	int32_t age;
+
+	if (n < 4 || p[0] >= EVENTS)
+		return 0;
+	/* All packets of one event carry the time of its start; the last of
+	 * the one before may come late (RFC 4733 2.5.2.3).  Much older is a
+	 * new count of time. */
+	age = (int32_t)(d->last_ts - ts);
+	if (d->has_last && age >= 0 && age < LATE_TS)
 		return 0;
 	d->has_last = true;
 	d->last_ts = ts;

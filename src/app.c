@@ -44,6 +44,7 @@ app_stop_check(struct app *a)
 		accounts_settle(a->accounts);
 	if (!a->stopping || ua_num_calls(a->ua) != 0)
 		return;
+	notify_quiet(a->notify);
 	accounts_unregister(a->accounts);
 	if (accounts_are_gone(a->accounts))
 		loop_defer(a->loop, &a->stopped, on_stopped, a);

@@ -312,6 +312,8 @@ struct jv *ua_stats_json(const struct media_stats *st);
 struct notify;
 MUST_CHECK int notify_new(struct app *a); /* makes a->notify */
 void notify_free(struct notify *n);
+/* notify_quiet ends the subscriptions, while there is a way to say so. */
+void notify_quiet(struct notify *n);
 /* notify_request serves NOTIFY, MESSAGE and SUBSCRIBE; false for others. */
 bool notify_request(struct notify *n, struct sip_req *req);
 /* notify_registered: the account has registered; sip.mwi.subs counts now. */

@@ -85,6 +85,15 @@ notify_free(struct notify *n)
 	free(n);
 }
 
+void
+notify_quiet(struct notify *n)
+{
+	struct mwi *m;
+
+	LIST_FOREACH (m, &n->mwis, link)
+		sip_sub_stop(&m->sub);
+}
+
 /* ---- message waiting ---- */
 
 static struct mwi *

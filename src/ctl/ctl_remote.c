@@ -216,6 +216,19 @@ cacerts_save(bool json, const struct jv *args, const struct jv *result)
 	return CTL_OK;
 }
 
+/* Does it wait for others, who may be slow?  It ends all the same. */
+static bool
+is_slow(const char *verb)
+{
+	static const char *const slow[] = { "prov run", "cert enroll",
+		"transfer", "message" };
+
+	for (size_t i = 0; i < sizeof(slow) / sizeof(slow[0]); i++)
+		if (strcmp(verb, slow[i]) == 0)
+			return true;
+	return false;
+}
+
 int
 ctl_remote(
     const struct ctl_verb *v, struct ctl_client *c, const struct jv *args)
@@ -225,11 +238,8 @@ ctl_remote(
 	struct jv *out = jv_obj(), *reply = NULL;
 	int code, err = 0, fd = -1;
 
-	if (strcmp(v->name, "prov run") == 0 ||
-	    strcmp(v->name, "transfer") == 0 ||
-	    strcmp(v->name, "message") == 0 ||
-	    strcmp(v->name, "cert enroll") == 0)
-		deadline = CTL_FOREVER; /* a server may be slow; it ends */
+	if (is_slow(v->name))
+		deadline = CTL_FOREVER;
 	code = cacerts_check(v, args);
 	if (code == CTL_OK)
 		code = remote_args(v, args, out);

@@ -7,6 +7,7 @@ import subprocess
 
 import bb
 import peers
+import registrar
 import test_transfer
 from test_transfer import DOMAIN, events, uri, wait_event
 
@@ -161,6 +162,48 @@ def message_waiting_is_asked_for(t):
          and got["state"] == "refused", "asked, and told what came", got)
     t.ok("BB SUBSCRIBE user=1001" in k.text(), "Kamailio saw the SUBSCRIBE",
          k.text()[-400:])
+
+
+@bb.test(40)
+def message_waiting_by_subscription(t):
+    """A server that is a notifier: SUBSCRIBE, NOTIFY, the event and status; the
+    end of the account is the end of the subscription."""
+    r, e = registrar.world(t, **{"sip.mwi.subs": "1"})
+    t.closers.append(r.close)
+    ask = r.read()
+    while not ask.startswith("SUBSCRIBE"):
+        r.reply(ask)
+        ask = r.read()
+    h = registrar.header
+    t.ok(h(ask, "Event") == "message-summary" and h(ask, "Accept") ==
+         "application/simple-message-summary" and h(ask, "Expires") == "3600",
+         "SUBSCRIBE for message-summary", ask)
+    me = "<sip:mwi@%s:%d;transport=tls>" % (r.host, r.port)
+    r.reply(ask, "Expires: 600\r\nContact: %s\r\n" % me)
+    got = wait_event(e, "sub.state")
+    t.ok(got["state"] == "pending" and got["code"] == 200, "accepted", got)
+    body = "Messages-Waiting: no\r\nVoice-Message: 0/3\r\n"
+    contact = re.search(r"<([^>]+)>", h(ask, "Contact"))[1]
+    r.conn.sendall((
+        "NOTIFY %s SIP/2.0\r\nVia: SIP/2.0/TLS %s:%d;branch=z9hG4bKmw1\r\n"
+        "Max-Forwards: 70\r\nFrom: <sip:1001@bb.test>;tag=r\r\nTo: %s\r\n"
+        "Call-ID: %s\r\nCSeq: 7 NOTIFY\r\nContact: %s\r\n"
+        "Event: message-summary\r\nSubscription-State: active;expires=600\r\n"
+        "Content-Type: application/simple-message-summary\r\n"
+        "Content-Length: %d\r\n\r\n%s" % (
+            contact, r.host, r.port, h(ask, "From"), h(ask, "Call-ID"), me,
+            len(body), body)).encode())
+    code, _ = r.final("NOTIFY")
+    got = wait_event(e, "mwi")
+    t.ok(code == 200 and got["solicited"] and got["waiting"] is False
+         and got["old"] == 3, "NOTIFY: 200, and the event", got)
+    e.proc.popen.terminate()
+    told = r.read()
+    while told.startswith("REGISTER"):
+        r.reply(told)
+        told = r.read()
+    t.ok(told.startswith("SUBSCRIBE " + me[1:-1]) and
+         h(told, "Expires") == "0", "at the end it unsubscribes", told)
 
 
 @bb.test(40)

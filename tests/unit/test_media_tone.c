@@ -160,12 +160,22 @@ hostile_events_say_nothing(void **state)
 {
 	struct media_dtmf_rx rx = { 0 };
 	const uint8_t flash[4] = { 16, 0, 0, 0 }, max[4] = { 255, 0, 0, 0 };
+	const uint8_t one[4] = { 1, 0, 0, 160 }, two[4] = { 2, 0, 0, 160 };
 
 	(void)state;
 	assert_int_equal(media_dtmf_read(&rx, flash, 4, 1), 0);
 	assert_int_equal(media_dtmf_read(&rx, max, 4, 1), 0);
 	assert_int_equal(media_dtmf_read(&rx, max, 3, 1), 0);
 	assert_int_equal(media_dtmf_read(&rx, NULL, 0, 1), 0);
+	/* The end of "1" comes once more, after "2" began: one digit each.  A
+	 * new count of time is a new digit. */
+	memset(&rx, 0, sizeof(rx));
+	assert_int_equal(media_dtmf_read(&rx, one, 4, 1000), '1');
+	assert_int_equal(media_dtmf_read(&rx, two, 4, 9000), '2');
+	assert_int_equal(media_dtmf_read(&rx, one, 4, 1000), 0);
+	assert_int_equal(media_dtmf_read(&rx, two, 4, 9000), 0);
+	assert_int_equal(media_dtmf_read(&rx, one, 4, 17000), '1');
+	assert_int_equal(media_dtmf_read(&rx, one, 4, 0xf0000000), '1');
 }
 
 static void
