@@ -33,7 +33,7 @@ EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
 	%D%/peer/test_accounts.py %D%/peer/test_ring.py %D%/peer/test_srtp_policy.py \
 	%D%/peer/test_tls.py %D%/peer/test_torture.py
 
-EXTRA_DIST += %D%/peer/test_load.py
+EXTRA_DIST += %D%/peer/test_load.py %D%/bench/bench_sip.py
 
 # The handshake benches (tests/bench/bench_tls.py); never installed.
 check_PROGRAMS += %D%/bench/our_tls %D%/bench/raw_tls %D%/bench/sip_load

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: ISC
 """The bench: bellbird beside Debian's baresip, in the same run.
 
-    make -C build tests/bench/our_tls tests/bench/raw_tls
-    BELLBIRD=build/src/bellbird tests/bench/run.py [--quick] [bench_speed | bench_back | bench_tls]
+    make -C build tests/bench/our_tls tests/bench/raw_tls tests/bench/sip_load
+    BELLBIRD=build/src/bellbird tests/bench/run.py [--quick] [bench_speed | bench_back | bench_tls
+                                                             | bench_sip]
 
 `make -C build bench` does all.  --quick runs each handshake bench once, with
 few handshakes: that it works, not how fast.
@@ -25,4 +26,4 @@ if __name__ == "__main__":
     if "--quick" in words:
         words.remove("--quick")
         os.environ["BENCH_QUICK"] = "1"
-    sys.exit(run.outside(words or ["bench_speed", "bench_back", "bench_tls"], []))
+    sys.exit(run.outside(words or ["bench_speed", "bench_back", "bench_tls", "bench_sip"], []))
