@@ -367,7 +367,7 @@ def a_call_under_attack(t):
     took = sorted(x for x, _ in told)
     good = sum(text.startswith("SIP/2.0 200") for _, text in told)
     # The kernel drops what does not fit into the socket, whoever sent it.
-    t.ok(good >= len(told) * 0.99, "%d of %d OPTIONS were answered"
+    t.ok(good >= len(told) * 0.97, "%d of %d OPTIONS were answered"
          % (good, len(told)), told[:5])
     p99 = took[max(0, len(took) * 99 // 100 - 1)]
     t.ok(p99 < 0.5, "OPTIONS under attack: p50 %.1f ms, p99 %.1f ms (500)"
