@@ -65,7 +65,9 @@ def one_wrong_password_disturbs_nobody(t):
          "the third says why not: %s" % bad["reason"], bad)
     cap.stop()
     syn = [s for s, d in cap.syn if d == k.tls]
-    t.ok(len(syn) == 3, "three connections were made in all", syn)
+    # The third may have tried again by now; it backs off.
+    t.ok(3 <= len(syn) <= 6 and len(set(syn)) == len(syn),
+         "no connections without end: %d in all" % len(syn), syn)
     r = e.verb("call", "1009", "--account", "alert1")
     t.ok(r.code == 6 and "alert1" in r.out + r.err,
          "a call by the one that failed: exit 6", r)
