@@ -29,7 +29,7 @@ struct sip_reg_conf {
 	enum sip_transport transport;
 	bool sips;              /* sips: URIs (RFC 5630) */
 	bool allow_md5;         /* refuse MD5 challenges if false */
-	bool indialog_md5;      /* answer them in a dialog, too (RFC 8760) */
+	bool indialog_md5;      /* answer them in a dialog, too */
 	const char *realm;      /* answer this one only; NULL or "": any */
 	unsigned int expires_s; /* asked for; 60..604800 */
 	/* Time between keep-alives; 0: what the server says (Flow-Timer, keep),
