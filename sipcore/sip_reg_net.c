@@ -9,7 +9,7 @@
 static bool
 flow_stands(const struct sip_flow *f)
 {
-	struct addr local;
+	struct addr have, local;
 
 	/* Others connected to us: their way need not be ours. */
 	if (f->t != SIPC_UDP && !f->outgoing)
@@ -19,11 +19,14 @@ flow_stands(const struct sip_flow *f)
 		/* It was told which address to use. */
 		if (!sip_is_wildcard(&local))
 			return true;
-	} else if (!f->up) {
-		return false; /* its SYNs go the old way */
+		have = f->local;
+	} else {
+		/* Known from the first SYN on: one that is only connecting
+		 * goes on if its address is the right one. */
+		tls_conn_local(f->c, &have);
 	}
 	return addr_local_for(&f->remote, &local) == 0 &&
-	    addr_ip_eq(&local, &f->local);
+	    addr_ip_eq(&local, &have);
 }
 
 /* Tries at once what only waited for the network. */

@@ -539,6 +539,8 @@ tls_conn_connect(
 		close(fd);
 		goto out;
 	}
+	if (c->end_err == 0)
+		note_local(c);
 	if ((err = tls_conn_arm(c)) != 0)
 		goto out;
 	if (c->end_err != 0)

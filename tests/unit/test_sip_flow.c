@@ -34,6 +34,7 @@ struct fix {
 	size_t n;
 	uint64_t client_flow;
 	int err;
+	bool connecting; /* the network changes while it connects */
 };
 
 static bool
@@ -61,6 +62,8 @@ on_reg(const struct sip_reg_status *st, void *arg)
 
 	f->state = st->state;
 	f->err = st->err;
+	if (f->connecting && st->state == SIP_REG_CONNECTING)
+		sip_stack_net_changed(f->client);
 	f->client_flow = st->flow;
 	if (st->state != SIP_REG_WAITING)
 		return;
@@ -343,6 +346,45 @@ change_of_the_network_is_the_end_of_what_cannot_work(void **state)
 		assert_int_equal(f.registers, 2);
 		fix_close(&f);
 	}
+}
+
+static void
+what_is_connecting_goes_on_if_its_address_is_right(void **state)
+{
+	uint16_t port;
+	struct addr at;
+	socklen_t n = sizeof(at.u);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct fix f;
+
+	(void)state;
+	set_away(true);
+	fix_open_at(&f, AWAY);
+	/* nobody takes the connection, and then the server says nothing */
+	assert_int_equal(addr_parse(&at, slice_of(AWAY), 0), 0);
+	assert_int_equal(bind(fd, &at.u.sa, addr_len(&at)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, &at.u.sa, &n), 0);
+	port = f.ports[SIPC_TCP];
+	f.ports[SIPC_TCP] = addr_port(&at);
+	start(&f, SIPC_TCP, 0, true);
+	assert_int_equal(f.state, SIP_REG_TRYING);
+	for (int i = 0; i < 10; i++) {
+		sip_stack_net_changed(f.client);
+		pass(&f.w, 100);
+	}
+	assert_int_equal(f.n, 0);
+	assert_int_equal(f.state, SIP_REG_TRYING);
+	/* in the moment between connect() and the end of the handshake */
+	sip_reg_stop(&f.reg);
+	f.ports[SIPC_TCP] = port;
+	f.connecting = true;
+	start(&f, SIPC_TCP, 0, true);
+	assert_int_equal(f.state, SIP_REG_OK);
+	assert_int_equal(f.n, 0);
+	set_away(false);
+	close(fd);
+	fix_close(&f);
 }
 
 /* ---- pings ---- */
@@ -629,6 +671,8 @@ main(void)
 		cmocka_unit_test(retry_after_overrides),
 		cmocka_unit_test(
 		    change_of_the_network_is_the_end_of_what_cannot_work),
+		cmocka_unit_test(
+		    what_is_connecting_goes_on_if_its_address_is_right),
 		cmocka_unit_test(intervals_come_from_settings_server_or_rfc),
 		cmocka_unit_test(
 		    missing_pong_counts_where_one_was_promised_or_seen),
