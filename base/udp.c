@@ -183,6 +183,14 @@ group_join(int fd, const struct addr *a)
 	return 0;
 }
 
+/* Marks packets: the upper six bits; the lower two are ECN's. */
+static int
+dscp_set(int fd, bool v6, int dscp)
+{
+	return v6 ? set_int(fd, IPPROTO_IPV6, IPV6_TCLASS, dscp << 2)
+		  : set_int(fd, IPPROTO_IP, IP_TOS, dscp << 2);
+}
+
 /* Marks, joins, binds and learns the real port. */
 static int
 socket_setup(struct udp *u, const struct addr *local, int dscp)
@@ -193,13 +201,8 @@ socket_setup(struct udp *u, const struct addr *local, int dscp)
 
 	if (v6 && (err = set_int(u->fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) != 0)
 		return err;
-	if (dscp != 0) {
-		/* The upper six bits; the lower two are ECN's. */
-		err = v6 ? set_int(u->fd, IPPROTO_IPV6, IPV6_TCLASS, dscp << 2)
-			 : set_int(u->fd, IPPROTO_IP, IP_TOS, dscp << 2);
-		if (err != 0)
-			return err;
-	}
+	if (dscp != 0 && (err = dscp_set(u->fd, v6, dscp)) != 0)
+		return err;
 	if (addr_is_multicast(local) && (err = group_join(u->fd, local)) != 0)
 		return err;
 	if (bind(u->fd, &local->u.sa, addr_len(local)) != 0 ||
@@ -284,6 +287,14 @@ udp_on_unreachable(struct udp *u, udp_err_cb *cb)
 	if (err == 0)
 		u->err_cb = cb;
 	return err;
+}
+
+int
+udp_set_dscp(struct udp *u, int dscp)
+{
+	if (dscp < 0 || dscp > DSCP_MAX)
+		return EINVAL;
+	return dscp_set(u->fd, u->local.u.sa.sa_family == AF_INET6, dscp);
 }
 
 void

@@ -14,6 +14,7 @@ sip_stack_listen(struct sip_stack *s, enum sip_transport t,
 		.local = *local,
 		.max_conns = SIPC_CONNS_MAX,
 		.max_per_ip = SIPC_CONNS_IP_MAX,
+		.dscp = s->conf.dscp,
 		.cb = sip_flow_accept,
 	};
 	int err;

@@ -189,6 +189,16 @@ out:
 	return err;
 }
 
+void
+sip_stack_set_dscp(struct sip_stack *s, int dscp)
+{
+	struct sip_sock *k;
+
+	s->conf.dscp = dscp;
+	LIST_FOREACH (k, &s->socks, link)
+		ignore_err(udp_set_dscp(k->u, dscp), "marking is best effort");
+}
+
 /* ---- domains that offer TLS ---- */
 
 bool

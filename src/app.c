@@ -123,8 +123,11 @@ app_apply(struct app *a, unsigned int scopes)
 	}
 	if (scopes & (PROV_S_LIVE | PROV_S_REREGISTER))
 		app_set_allow(a);
-	if (scopes & PROV_S_REREGISTER)
+	if (scopes & PROV_S_REREGISTER) {
+		sip_stack_set_dscp(
+		    a->sip, (int)prov_get_int(a->store, "net.dscp.sip"));
 		trust_check(a); /* sip.tls.trust */
+	}
 }
 
 /* Keeps the names of settings that wait for a restart, for the status. */

@@ -251,6 +251,9 @@ void tls_ring_clear(struct tls_env *e);
 
 /* tls_ctx_ssl makes the SSL of a connection under its policy. */
 MUST_CHECK int tls_ctx_ssl(struct tls_conn *c, const char *alpn);
+/* tls_sock_set_dscp marks packets (1..63; 0: leaves them); a kernel that cannot
+ * is no reason to fail. */
+void tls_sock_set_dscp(int fd, int family, int dscp);
 void tls_ctx_clear(struct tls_env *e);
 struct tls_conn *tls_ctx_conn(const SSL *ssl);
 

@@ -427,9 +427,8 @@ tls_conn_arm(struct tls_conn *c)
 	return timer_start(&c->deadline, c->env->loop, us, on_deadline, c);
 }
 
-/* Marks packets; a kernel that cannot is no reason to fail. */
-static void
-set_dscp(int fd, int family, int dscp)
+void
+tls_sock_set_dscp(int fd, int family, int dscp)
 {
 	int tos = dscp << 2;
 
@@ -473,7 +472,7 @@ socket_open(const struct tls_conn_conf *conf, int *out, int *later)
 	if (fd < 0)
 		return errno;
 	tls_conn_nodelay(fd);
-	set_dscp(fd, family, conf->dscp);
+	tls_sock_set_dscp(fd, family, conf->dscp);
 	set_lost(fd, conf->lost_ms);
 	if (conf->local != NULL && addr_is_set(conf->local) &&
 	    bind(fd, &conf->local->u.sa, addr_len(conf->local)) != 0) {

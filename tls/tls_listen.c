@@ -192,7 +192,7 @@ on_accept(int fd, int what, void *arg)
 
 /* Opens the listening socket. */
 static int
-listen_socket(struct tls_listen *l)
+listen_socket(struct tls_listen *l, int dscp)
 {
 	struct sockaddr_storage ss;
 	socklen_t n = sizeof(ss);
@@ -205,6 +205,8 @@ listen_socket(struct tls_listen *l)
 	ignore_err(
 	    setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)),
 	    "a restart may have to wait");
+	/* Connections that are accepted inherit it, their SYN-ACK, too. */
+	tls_sock_set_dscp(l->fd, l->local.u.sa.sa_family, dscp);
 	if (bind(l->fd, &l->local.u.sa, addr_len(&l->local)) != 0 ||
 	    listen(l->fd, BACKLOG) != 0 ||
 	    getsockname(l->fd, (struct sockaddr *)&ss, &n) != 0)
@@ -235,7 +237,7 @@ tls_listen_open(struct tls_listen **out, struct tls_env *e,
 	LIST_INIT(&l->conns);
 	if (!l->clear && (err = tls_env_server_slot(e)) != 0)
 		goto out;
-	if ((err = listen_socket(l)) != 0)
+	if ((err = listen_socket(l, conf->dscp)) != 0)
 		goto out;
 	err = io_start(&l->io, e->loop, l->fd, IO_READ, on_accept, l);
 out:

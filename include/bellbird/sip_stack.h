@@ -70,6 +70,9 @@ void sip_stack_set_limits(
 /* sip_stack_free ends everything silently; registrations and calls that still
  * have slots are freed and their slots cleared. */
 void sip_stack_free(struct sip_stack *s);
+/* sip_stack_set_dscp marks what is sent from now on (0..63): on UDP at once, on
+ * TCP and TLS with the next connection of ours. */
+void sip_stack_set_dscp(struct sip_stack *s, int dscp);
 
 /*
  * sip_stack_listen opens a listener.  `policy` for TLS (a server policy), NULL

@@ -216,6 +216,7 @@ struct tls_listen_conf {
 	unsigned int
 	    max_conns; /* 0: 64; handshakes in flight at most a quarter */
 	unsigned int max_per_ip; /* 0: 16 */
+	int dscp;                /* of accepted connections, 0..63 */
 	tls_accept_cb *cb;
 	void *arg;
 };

@@ -33,6 +33,8 @@ MUST_CHECK int udp_send(
 typedef void(udp_err_cb)(
     struct udp *u, int err, const struct addr *to, void *arg);
 MUST_CHECK int udp_on_unreachable(struct udp *u, udp_err_cb *cb);
+/* udp_set_dscp marks what is sent from now on, 0..63; EINVAL or an errno. */
+MUST_CHECK int udp_set_dscp(struct udp *u, int dscp);
 /* udp_local stores what the socket is bound to, with its real port. */
 void udp_local(const struct udp *u, struct addr *out);
 /* udp_fd: for socket options only. */

@@ -222,11 +222,27 @@ def dscp_is_on_every_socket(t):
              sorted(set(tap.tos)))
 
 
-class TosTap:
-    """The TOS of IPv4 packets to a port of loopback."""
+    # Connections to us.
+    e = endpoint(t, sip__proxy="127.0.0.1:%d" % k.tls, sip__tls__name="localhost",
+                 sip__listen__tcp="127.0.0.1:0", net__dscp__sip="24").start()
+    at(e, k.tls, 5)
+    mine = e.port("tcp")
+    with TosTap(mine, leaving=True) as tap:
+        with socket.create_connection(("127.0.0.1", mine)) as s:
+            s.sendall(b"\r\n\r\n")
+            s.settimeout(5)
+            t.ok(s.recv(10) == b"\r\n", "the listener answers a ping")
+    t.ok(tap.tos and set(tap.tos) == {24 << 2},
+         "accepted: all %d packets have DSCP 24" % len(tap.tos),
+         sorted(set(tap.tos)))
 
-    def __init__(self, port):
+
+class TosTap:
+    """The TOS of IPv4 packets to a port of loopback, or from it."""
+
+    def __init__(self, port, leaving=False):
         self.port, self.tos = port, []
+        self.at = 0 if leaving else 2
 
     def __enter__(self):
         self.s = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM,
@@ -247,7 +263,8 @@ class TosTap:
             # Each packet is seen leaving and arriving.
             if where[2] == socket.PACKET_OUTGOING or p[9] not in (6, 17):
                 continue
-            if int.from_bytes(p[head + 2:head + 4], "big") == self.port:
+            if int.from_bytes(
+                    p[head + self.at:head + self.at + 2], "big") == self.port:
                 self.tos.append(p[1])
         self.s.close()
         return False

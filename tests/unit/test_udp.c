@@ -139,6 +139,11 @@ packets_carry_the_dscp(void **state)
 	assert_int_equal(
 	    getsockopt(udp_fd(a), IPPROTO_IP, IP_TOS, &tos, &len), 0);
 	assert_int_equal(tos, 46 << 2);
+	assert_int_equal(udp_set_dscp(a, 0), 0);
+	assert_int_equal(
+	    getsockopt(udp_fd(a), IPPROTO_IP, IP_TOS, &tos, &len), 0);
+	assert_int_equal(tos, 0);
+	assert_int_equal(udp_set_dscp(a, 64), EINVAL);
 }
 
 static void
