@@ -28,7 +28,7 @@ def back(r, patience):
     begun = time.monotonic()
     r.sock.settimeout(patience)
     try:
-        return r.registered() - begun
+        return r.registered(patient=True) - begun
     except (socket.timeout, TimeoutError):
         return None
 

@@ -45,9 +45,10 @@ class Registrar:
         self.contact = self.conn = None
         self.count = 0
 
-    def registered(self):
-        """Serves one connection until REGISTER has its 200; the moment.  One
-        that a process left behind when it was stopped is passed over."""
+    def registered(self, patient=False):
+        """Serves one connection until REGISTER has its 200; the moment.
+        `patient`: one that a process left behind when it was stopped is
+        passed over; else what goes wrong with it is raised."""
         for _ in range(8):
             raw, _ = self.sock.accept()
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -57,6 +58,8 @@ class Registrar:
                 self.conn = self.ctx.wrap_socket(raw, server_side=True)
                 return self._serve_register()
             except (ConnectionError, ssl.SSLError, bb.Failure):
+                if not patient:
+                    raise
                 raw.close()
         raise bb.Failure("no connection with a REGISTER")
 
