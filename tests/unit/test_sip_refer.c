@@ -264,6 +264,54 @@ reports_go_on_after_the_call(void **state)
 	fix_close(&f);
 }
 
+/* .. and they are sent: a bare peer asks, hangs up, and hears. */
+static void
+the_last_report_is_sent(void **state)
+{
+	char tag[64], *req;
+	struct fix f;
+
+	(void)state;
+	memset(sides, 0, sizeof(sides));
+	fix_open(&f);
+	f.b.answer = 200;
+	peer_calls(&f, sdp_body, tag, sizeof(tag));
+	peer_follows(&f, &f.p, "ACK", "a", tag);
+	B->call = f.b.call;
+	B->accept = 202;
+	f.b.call->cb = on_event;
+	f.b.call->arg = B;
+	req = peer_request(
+	    &f.p, "REFER", "ref", "bare", tag, "Refer-To: <sip:c@x.test>\r\n");
+	strstr(req, "CSeq: 1")[6] = '2';
+	peer_says(&f.p, f.b.ports[SIPC_UDP], req);
+	free(req);
+	pass(&f.w, 10);
+	req = peer_request(&f.p, "BYE", "bye", "bare", tag, "");
+	strstr(req, "CSeq: 2")[6] = '3';
+	peer_says(&f.p, f.b.ports[SIPC_UDP], req);
+	free(req);
+	peer_forget(&f.p);
+	pass(&f.w, 10);
+	assert_non_null(strstr(B->log, "ended;"));
+	/* The first report had no answer yet: once more, alone now. */
+	heard(&f.p, f.p.n - 1, "NOTIFY");
+	assert_non_null(strstr(f.p.msg[f.p.n - 1], "SIP/2.0 100 Trying"));
+	peer_answers(
+	    &f.p, f.b.ports[SIPC_UDP], f.p.msg[f.p.n - 1], 200, NULL, NULL);
+	pass(&f.w, 10);
+	peer_forget(&f.p);
+	sip_referral_report(&B->referral, 200);
+	pass(&f.w, 10);
+	heard(&f.p, 0, "NOTIFY");
+	assert_non_null(strstr(f.p.msg[0], "\r\n\r\nSIP/2.0 200 OK"));
+	assert_non_null(strstr(f.p.msg[0], "terminated;reason=noresource"));
+	peer_answers(&f.p, f.b.ports[SIPC_UDP], f.p.msg[0], 200, NULL, NULL);
+	pass(&f.w, 10);
+	assert_true(LIST_EMPTY(&f.b.s->referrals));
+	fix_close(&f);
+}
+
 static void
 a_transfer_without_reports(void **state)
 {
@@ -641,6 +689,7 @@ main(void)
 		cmocka_unit_test(bodies_of_info_are_judged),
 		cmocka_unit_test(blind_transfer_is_asked_for_and_reported),
 		cmocka_unit_test(reports_go_on_after_the_call),
+		cmocka_unit_test(the_last_report_is_sent),
 		cmocka_unit_test(a_transfer_without_reports),
 		cmocka_unit_test(silence_ends_a_transfer),
 		cmocka_unit_test(transfers_that_cannot_be),

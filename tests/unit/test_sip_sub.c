@@ -108,6 +108,7 @@ fix_open(struct fix *f)
 		.password = "secret",
 		.transport = SIPC_UDP,
 		.allow_md5 = true,
+		.realm = "127.0.0.1",
 		.expires_s = 86400 };
 	struct sip_stack_conf sc = { .on_req = on_req, .arg = f };
 
@@ -430,7 +431,7 @@ static void
 lost_subscriptions_begin_anew(void **state)
 {
 	static const char chal[] =
-	    "WWW-Authenticate: Digest realm=\"r\",nonce=\"n\","
+	    "WWW-Authenticate: Digest realm=\"127.0.0.1\",nonce=\"n\","
 	    "algorithm=SHA-256,qop=\"auth\"\r\n";
 	static const int codes[] = { 481, 401 };
 	struct fix f;
