@@ -331,7 +331,7 @@ on_refused(struct sip_sub *n, const struct sip_msg *m)
 			give_up(n);
 			break;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	case 481:
 	case 401:
 	case 407:
@@ -341,7 +341,7 @@ on_refused(struct sip_sub *n, const struct sip_msg *m)
 			anew(n);
 			break;
 		}
-		/* fall through */
+		__attribute__((fallthrough));
 	default:
 		wait_again(n, sip_msg_retry_us(m, WAIT_MAX_S));
 		break;
