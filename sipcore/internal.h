@@ -24,8 +24,10 @@
 #define SIPC_T1X64 (64 * SIPC_T1) /* timers B, D, F, H, J, L, M */
 
 #define SIPC_ALLOW                                                 \
-	"INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REFER, " \
-	"NOTIFY, MESSAGE"
+	"INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, " \
+	"REFER, NOTIFY, MESSAGE"
+/* Extensions that every dialog of ours knows; 100rel besides, in what makes
+ * one (RFC 3262 3). */
 #define SIPC_SUPPORTED "timer, replaces, norefersub"
 
 enum { SIPC_TAG_LEN = 16, SIPC_BRANCH_LEN = 31, SIPC_CALL_ID_LEN = 32 };
@@ -446,6 +448,7 @@ struct sip_stack {
 	char *tls_domains[SIPC_TLS_DOMAINS_MAX]; /* owned */
 	size_t num_tls_domains;
 	bool clear_ok; /* domains that offered TLS may be spoken to in clear */
+	struct sip_call_rules rules;
 	struct sip_allow *allow; /* owned list */
 	unsigned int allow_gen;
 	enum sip_refuse refuse;
@@ -519,9 +522,9 @@ void sip_ctxn_free(struct sip_ctxn *x);
 /* sip_ctxn_unreachable ends, from the loop, those on UDP that wait for a first
  * answer: the network said that nobody is there (RFC 3261 18.4). */
 void sip_ctxn_unreachable(struct sip_flow *f, int err);
-/* sip_ctxn_cancel sends CANCEL for an INVITE that had a provisional answer;
- * else E_SIP_STATE. */
-MUST_CHECK int sip_ctxn_cancel(struct sip_ctxn *x);
+/* sip_ctxn_cancel sends CANCEL for an INVITE that had a provisional answer,
+ * with these header lines (may be ""); else E_SIP_STATE. */
+MUST_CHECK int sip_ctxn_cancel(struct sip_ctxn *x, const char *headers);
 /* sip_ctxn_input takes a response; false if it belongs to none. */
 bool sip_ctxn_input(
     struct sip_stack *s, const struct sip_src *src, struct sip_msg **rsp);
@@ -683,6 +686,7 @@ struct sip_dlg {
 	bool rcseq_set;
 	bool secure; /* set up on TLS: never on less */
 	bool sips;   /* of a sips URI: all of its URIs must be such */
+	struct sip_early *early; /* whose it is; NULL: of the call itself */
 };
 void sip_dlg_clear(struct sip_stack *s, struct sip_dlg *d);
 uint64_t sip_dlg_hash(
@@ -718,6 +722,8 @@ struct sip_flow *sip_reg_flow(const struct sip_reg *r); /* NULL: none */
 /* sip_reg_has_flow: is `f` one of its flows (RFC 5626: there may be two)? */
 bool sip_reg_has_flow(const struct sip_reg *r, const struct sip_flow *f);
 bool sip_reg_is_ok(const struct sip_reg *r);
+/* sip_reg_is_back_soon: it was registered, and works on it again. */
+bool sip_reg_is_back_soon(const struct sip_reg *r);
 struct sip_reg *sip_reg_find(
     const struct sip_stack *s, const struct sip_flow *f, const char *user);
 bool sip_reg_knows_user(
@@ -739,7 +745,47 @@ void sip_reg_cred(const struct sip_reg *r, struct sip_cred *out);
 /* sip_reg_end_all: the stack ends. */
 void sip_reg_end_all(struct sip_stack *s);
 
-/* ---- sip_call*.c ---- */
+/* ---- sip_reason.c (RFC 3326) ---- */
+
+struct sip_reason {
+	int sip, q850; /* causes; 0: none */
+	char text[96]; /* escaped */
+};
+/* sip_reason_read: what the Reason fields of a message say. */
+void sip_reason_read(struct sip_reason *out, const struct sip_msg *m);
+
+/* ---- sip_call*.c, sip_early*.c, sip_rel.c ---- */
+
+/* An early dialog of an INVITE of ours: one for each branch that answered
+ * (RFC 3261 12.1.2, 13.2.2). */
+struct sip_early {
+	TAILQ_ENTRY(sip_early) link;
+	struct sip_call *c; /* borrowed: the owner */
+	struct sip_dlg dlg;
+	unsigned int id; /* from 1; the owner of the call knows it by this */
+	uint32_t rseq;   /* of the last reliable answer; 0: none */
+	bool no_update;
+	bool agreed; /* its offer and answer are exchanged */
+	char *sdp;   /* owned: the last the peer said here */
+	size_t sdp_n;
+	struct sip_ctxn *prack;
+};
+TAILQ_HEAD(sip_earlies, sip_early);
+
+/* Reliable provisional answers of ours (RFC 3262 3). */
+struct sip_rel {
+	bool can, must; /* the peer supports, requires them */
+	bool waiting;   /* one is sent, its PRACK not here */
+	bool offer;     /* .. it holds our offer */
+	bool sdp;       /* .. it holds SDP */
+	uint32_t rseq;
+	struct buf msg;
+	int64_t interval_us, give_up_us;
+	struct timer timer;
+	int next_code;                /* what follows the PRACK; 0: nothing */
+	char *next_reason, *next_sdp; /* owned */
+	size_t next_n;
+};
 
 enum sip_call_state {
 	SIP_C_ROUTING,    /* out: resolving, connecting */
@@ -766,7 +812,7 @@ struct sip_call {
 	bool no_update;  /* the peer does not allow UPDATE */
 	bool offered;    /* the 2xx we sent holds an offer */
 	bool late;       /* our INVITE had no SDP */
-	int ring_code;   /* last 1xx we sent; 0: none */
+	int ring_code;   /* last 1xx we sent or got; 0: none */
 	struct sip_dlg dlg;
 	struct sip_hnode merge;
 	struct sip_reg *reg;   /* borrowed; NULL: direct, or it is gone */
@@ -779,6 +825,25 @@ struct sip_call {
 	struct sip_req *req;   /* INVITE or re-INVITE/UPDATE not yet answered */
 	struct sip_ctxn *inv;  /* our INVITE */
 	struct sip_ctxn *re;   /* our re-INVITE or UPDATE */
+	bool re_update;        /* .. that offer goes by UPDATE */
+	struct sip_early *re_early; /* .. in that dialog; NULL: the call's */
+	struct sip_earlies earlies;
+	unsigned int num_earlies, last_early;
+	struct sip_early *due; /* whose offer our PRACK has to answer */
+	struct sip_req *upd;   /* UPDATE or PRACK with an offer, before 2xx */
+	struct sip_early *upd_early;
+	struct sip_rel rel;
+	bool agreed;    /* incoming: offer and answer are exchanged reliably */
+	bool early_sdp; /* incoming: SDP was in a 1xx, the 2xx says the same */
+	unsigned int ev_early; /* for the next event */
+	bool ev_agreed, ev_offer;
+	struct sip_reason cause; /* the peer's, why it ended */
+	char reason_line[128];   /* ours, for BYE and CANCEL; may be "" */
+	struct timer flow_timer; /* the account's flow is back */
+	bool wait_reg; /* the INVITE goes as soon as the flow is back */
+	char peer_name[SIPC_HOST_MAX + 1]; /* verified; "": none */
+	struct addr peer_addr;             /* of the flow; IP counts */
+	enum sip_transport peer_t;
 	struct sip_ctxn *bye;
 	struct buf ok;  /* our 2xx until its ACK */
 	struct buf ack; /* our ACK, for retransmitted 2xx */
@@ -790,8 +855,9 @@ struct sip_call {
 	struct timer session;         /* RFC 4028 */
 	unsigned int session_s, min_se_s;
 	bool session_ours;
-	int64_t session_end_us; /* BYE, unless refreshed by then */
-	char *sdp;              /* owned: our last offer or answer that holds */
+	unsigned int session_tries; /* 422 answers to our INVITE */
+	int64_t session_end_us;     /* BYE, unless refreshed by then */
+	char *sdp; /* owned: our last offer or answer that holds */
 	size_t sdp_n;
 	char *offer; /* owned: of a re-INVITE of ours until its end */
 	size_t offer_n;
@@ -814,6 +880,7 @@ struct sip_call {
 struct sip_call_setup {
 	struct sip_uri uri;
 	char *headers, *from_user, *from_host;
+	uint64_t flow; /* 0: none given */
 	sip_policy_cb *policy;
 	void *policy_arg;
 	struct sip_route *route;
@@ -821,6 +888,10 @@ struct sip_call_setup {
 	size_t num_targets, next;
 	int64_t dns_us;
 	int last_code; /* of a target that refused, else 0 */
+	char *seen[SIPC_REDIRECTS_MAX + 1]; /* owned; URIs called so far */
+	char *more[SIPC_REDIRECTS_MAX];     /* owned; to be called next */
+	size_t num_seen, num_more;
+	struct addr redirector; /* who sent us elsewhere; unset: nobody */
 };
 
 MUST_CHECK int sip_call_new(struct sip_call **out, struct sip_stack *s);
@@ -853,7 +924,8 @@ struct sip_call_rq {
 	const char *type; /* of the body; NULL: SDP */
 	struct slice sdp; /* the body */
 	sip_ctxn_cb *cb;
-	void *arg; /* of `cb`; NULL: the call */
+	void *arg;           /* of `cb`; NULL: the call */
+	struct sip_dlg *dlg; /* NULL: the call's */
 };
 /* sip_call_request sends a request in the dialog with the next CSeq. */
 MUST_CHECK int sip_call_request(
@@ -880,10 +952,58 @@ sip_route_cb sip_call_on_route;
 
 /* What the dispatcher hands over. */
 void sip_call_invited(struct sip_stack *s, struct sip_req *r);
-void sip_call_on_cancel(struct sip_call *c);
+void sip_call_on_cancel(struct sip_call *c, const struct sip_msg *m);
 void sip_call_on_ack(struct sip_call *c, const struct sip_msg *m);
 void sip_call_on_bye(struct sip_call *c, struct sip_req *r);
 void sip_call_on_offer(struct sip_call *c, struct sip_req *r);
+void sip_call_on_prack(struct sip_call *c, struct sip_req *r);
+/* sip_call_dlg_of: the dialog of the call that a request belongs to. */
+struct sip_dlg *sip_call_dlg_of(struct sip_call *c, const struct sip_msg *m);
+/* sip_call_peer_note: that flow leads to the peer of the call. */
+void sip_call_peer_note(struct sip_call *c, const struct sip_flow *f);
+/* sip_call_wait_flow: INVITE waits until the account has a flow again. */
+MUST_CHECK int sip_call_wait_flow(struct sip_call *c);
+
+/* sip_early_take judges a 1xx; false: nothing new, drop it.  `*sdp` is what
+ * the owner shall hear. */
+bool sip_early_take(
+    struct sip_call *c, const struct sip_msg *m, struct slice *sdp);
+/* sip_early_win: the 2xx `m` makes its dialog the call's.  True: offer and
+ * answer were exchanged before; the peer's part is at `*sdp`, which is the
+ * caller's to free. */
+bool sip_early_win(
+    struct sip_call *c, const struct sip_msg *m, char **sdp, size_t *sdp_n);
+void sip_earlies_clear(struct sip_call *c);
+/* sip_early_answer sends the PRACK that c->due waits for. */
+MUST_CHECK int sip_early_answer(struct sip_call *c, struct slice sdp);
+/* sip_early_offered: an UPDATE before the call stands. */
+void sip_early_offered(struct sip_call *c, struct sip_req *r);
+/* sip_early_reply answers c->upd, which is gone then. */
+MUST_CHECK int sip_early_reply(struct sip_call *c, int code, struct slice sdp);
+/* sip_early_for_offer: the early dialog where an UPDATE of ours may offer. */
+struct sip_early *sip_early_for_offer(const struct sip_call *c);
+
+/* sip_rel_init: may our provisional answers be reliable? */
+void sip_rel_init(struct sip_call *c, const struct sip_msg *inv);
+void sip_rel_clear(struct sip_rel *l);
+/* sip_rel_wants: is a 1xx with (without) SDP sent reliably? */
+bool sip_rel_wants(const struct sip_call *c, bool sdp);
+/* sip_rel_put appends the header lines; sip_rel_sent starts the wait. */
+void sip_rel_put(struct sip_call *c, struct buf *headers);
+MUST_CHECK int sip_rel_sent(struct sip_call *c, bool sdp);
+/* sip_rel_queue: this answer goes out after the PRACK. */
+MUST_CHECK int sip_rel_queue(
+    struct sip_call *c, int code, const char *reason, struct slice sdp);
+/* sip_rel_next sends what waited; true if the call may be gone. */
+void sip_rel_next(struct sip_call *c);
+
+/* sip_redirect_take: a 3xx; true if another target is tried. */
+bool sip_redirect_take(struct sip_call *c, const struct sip_msg *m);
+/* sip_redirect_next: this target failed; true if the next one is tried. */
+bool sip_redirect_next(struct sip_call *c);
+/* sip_redirect_may: may a redirected call go there? */
+bool sip_redirect_may(const struct sip_call *c, const struct addr *to);
+MUST_CHECK int sip_call_depart(struct sip_call *c);
 /* sip_call_stray_2xx: a 2xx again, or of another branch. */
 void sip_call_stray_2xx(
     struct sip_stack *s, struct sip_flow *f, const struct sip_msg *m);
@@ -908,6 +1028,8 @@ void sip_session_answer(
 void sip_session_agree(struct sip_call *c, const struct sip_msg *rsp);
 void sip_session_ask(const struct sip_call *c, char *out, size_t size);
 void sip_session_start(struct sip_call *c);
+/* sip_session_invite appends what our INVITE asks for. */
+void sip_session_invite(struct sip_call *c, struct buf *headers);
 /* sip_session_retry: a refresh of ours failed; once more in `us` (0: soon). */
 void sip_session_retry(struct sip_call *c, int64_t us);
 /* sip_session_longer takes the Min-SE of a 422; false if that cannot help. */

@@ -18,6 +18,10 @@ noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h includ
 %C%_libsip_a_SOURCES += %D%/sip_info.c %D%/sip_refer.c %D%/sip_refer_in.c %D%/sip_replaces.c \
 	%D%/sip_notify.c %D%/sip_sub.c %D%/sip_text.c
 
+# Early dialogs, reliable answers, redirection, reasons, and a call's flow.
+%C%_libsip_a_SOURCES += %D%/sip_call_flow.c %D%/sip_early.c %D%/sip_headers.c %D%/sip_reason.c \
+	%D%/sip_redirect.c %D%/sip_rel.c
+
 SIP_LIBS = sipcore/libsip.a -losipparser2 $(TLS_LIBS)
 %C%_libsip_a_SOURCES += %D%/sip_peer.c
 
@@ -40,6 +44,14 @@ tests_unit_test_sip_sub_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_sub_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_refer_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_refer_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+# Message flows as data.
+SIP_TESTS += tests/unit/test_sip_play
+noinst_HEADERS += tests/unit/test_sip_play.h
+EXTRA_DIST += tests/data/flows/README.md tests/data/flows/dialog.txt tests/data/flows/early.txt \
+	tests/data/flows/redirect.txt tests/data/flows/reliable.txt tests/data/flows/rfc3665.txt \
+	tests/data/flows/session.txt tests/data/flows/update.txt
+tests_unit_test_sip_play_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_play_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 check_PROGRAMS += $(SIP_TESTS) tests/unit/test_sip_scale
 TESTS += $(SIP_TESTS) tests/unit/test_sip_scale
 noinst_HEADERS += tests/unit/test_sip.h tests/unit/test_sip_call.h tests/unit/test_sip_tls.h

@@ -23,6 +23,7 @@ sip_call_new(struct sip_call **out, struct sip_stack *s)
 	c->s = s;
 	buf_init(&c->ok, SIPC_MSG_MAX);
 	buf_init(&c->ack, SIPC_MSG_MAX);
+	TAILQ_INIT(&c->earlies);
 	LIST_INSERT_HEAD(&s->calls, c, link);
 	c->counted = true;
 	s->num_calls++;
@@ -46,9 +47,14 @@ sip_call_drop(struct sip_call *c)
 	timer_stop(&c->deadline);
 	timer_stop(&c->re_timer);
 	timer_stop(&c->session);
+	timer_stop(&c->flow_timer);
 	loop_undefer(&c->later);
 	if (c->req != NULL)
 		c->req->call = NULL;
+	sip_earlies_clear(c);
+	if (c->upd != NULL)
+		c->upd->call = NULL;
+	sip_rel_clear(&c->rel);
 	sip_ctxn_stop(&c->inv);
 	sip_ctxn_stop(&c->re);
 	sip_ctxn_detach(&c->bye);
@@ -105,8 +111,14 @@ sip_call_emit(struct sip_call *c, enum sip_call_event ev, int code,
 		.code = code,
 		.reason = reason != NULL ? reason : "",
 		.refresh = c->re_refresh && ev == SIP_CALL_ANSWERED,
+		.early = c->ev_early,
+		.offer = c->ev_offer,
+		.agreed = c->ev_agreed,
+		.cause_text = "",
 		.sdp = sdp };
 
+	c->ev_early = 0;
+	c->ev_offer = c->ev_agreed = false;
 	if (c->cb != NULL)
 		c->cb(&info, c->arg);
 }
@@ -131,10 +143,16 @@ sip_call_over(struct sip_call *c)
 	sip_call_cb *cb = c->cb;
 	void *arg = c->arg;
 	char reason[sizeof(c->reason)];
+	struct sip_reason cause = c->cause;
 	struct sip_call_info info = { .event = SIP_CALL_ENDED,
 		.code = c->end_code,
 		.err = c->end_err,
 		.by_peer = c->end_by_peer,
+		.cause = cause.sip,
+		.q850 = cause.q850,
+		.cause_text = cause.text,
+		.elsewhere =
+		    c->incoming && c->end_code == 487 && cause.sip == 200,
 		.reason = reason };
 
 	memcpy(reason, c->reason, sizeof(reason));
@@ -143,6 +161,11 @@ sip_call_over(struct sip_call *c)
 	timer_stop(&c->re_timer);
 	loop_undefer(&c->later);
 	sip_ctxn_stop(&c->re);
+	sip_rel_clear(&c->rel);
+	sip_earlies_clear(c);
+	if (c->upd != NULL)
+		ignore_err(sip_early_reply(c, 481, (struct slice){ NULL, 0 }),
+		    "the call is over");
 	c->cb = NULL;
 	c->told = true;
 	if (c->slot != NULL)
@@ -207,6 +230,8 @@ on_flow_down(struct sip_call *c, int err)
 	bool waits = c->state == SIP_C_UP || c->state == SIP_C_ANSWERED ||
 	    c->state == SIP_C_LATE;
 
+	if (c->wait_reg)
+		return;
 	if (c->state == SIP_C_ROUTING) {
 		sip_call_next_target(c, err);
 		return;
@@ -238,6 +263,7 @@ void
 sip_call_flow_set(struct sip_call *c, struct sip_flow *f)
 {
 	sip_watch_set(&c->w, f, on_flow, c);
+	sip_call_peer_note(c, f);
 }
 
 void
@@ -277,23 +303,6 @@ sip_call_way(struct sip_call *c, struct sip_flow **out)
 	return sip_call_contact(c, f, NULL);
 }
 
-bool
-sip_call_is_peer(struct sip_call *c, const struct sip_src *src)
-{
-	struct sip_flow *f = src->flow;
-
-	if (f != NULL && (f == c->w.flow || f == c->w2.flow))
-		return true;
-	/* A dialog set up on TLS hears nobody else. */
-	if (c->dlg.secure && (f == NULL || f->t != SIPC_TLS))
-		return false;
-	if (c->pinned)
-		return c->reg != NULL && sip_reg_has_flow(c->reg, f);
-	/* From elsewhere only who might call us anyway, on no less. */
-	return (c->w.flow == NULL || f == NULL || f->t == c->w.flow->t) &&
-	    sip_may_call(c->s, src);
-}
-
 struct sip_call *
 sip_call_of(const struct sip_stack *s, const struct sip_msg *m)
 {
@@ -305,8 +314,10 @@ sip_call_of(const struct sip_stack *s, const struct sip_msg *m)
 	    &s->dlgs, sip_dlg_hash(s, slice_of(m->call_id), ours));
 	for (; n != NULL; n = sip_hnode_next(n)) {
 		d = SIP_OBJ(n, struct sip_dlg, node);
-		if (sip_dlg_is(d, m))
-			return SIP_OBJ(d, struct sip_call, dlg);
+		if (!sip_dlg_is(d, m))
+			continue;
+		return d->early != NULL ? d->early->c
+					: SIP_OBJ(d, struct sip_call, dlg);
 	}
 	return NULL;
 }
@@ -323,27 +334,6 @@ sip_call_reg_gone(struct sip_stack *s, const struct sip_reg *r)
 	sip_referral_reg_gone(s, r);
 	sip_sub_reg_gone(s, r);
 	sip_text_reg_gone(s, r);
-}
-
-void
-sip_call_reg_moved(struct sip_stack *s, const struct sip_reg *r)
-{
-	struct sip_call *c;
-	int err;
-
-	LIST_FOREACH (c, &s->calls, link) {
-		if (c->reg != r || c->state != SIP_C_UP)
-			continue;
-		if (c->w.flow != NULL && c->w.flow->up &&
-		    c->w.flow->fail_err == 0)
-			continue; /* of two flows the other one */
-		if (sip_reg_has_gruu(r))
-			continue; /* the peer finds us as before */
-		if ((err = sip_call_refresh(c)) != 0)
-			log_info(LOGC_SIP, 0,
-			    "call not told of its new flow id=%s: %s",
-			    c->id_esc, err_str(err));
-	}
 }
 
 uint64_t
@@ -368,7 +358,7 @@ sip_call_invited_by(const struct sip_stack *s, const struct sip_msg *m)
 	    sip_merge_hash(s, slice_of(m->call_id), m->from_tag, m->cseq));
 	for (; n != NULL; n = sip_hnode_next(n)) {
 		c = SIP_OBJ(n, struct sip_call, merge);
-		inv = c->ref;
+		inv = c->ref == NULL && c->req != NULL ? c->req->msg : c->ref;
 		if (inv != NULL &&
 		    sip_req_key(s, inv, "INVITE") ==
 			sip_req_key(s, m, "INVITE"))
@@ -403,8 +393,8 @@ credentials_make(
 	if (c->auth == NULL || c->reg == NULL)
 		return 0;
 	sip_reg_cred(c->reg, &cred);
-	return sip_auth_write(
-	    c->auth, b, &cred, rq->method, c->dlg.target, rq->sdp);
+	return sip_auth_write(c->auth, b, &cred, rq->method,
+	    rq->dlg != NULL ? rq->dlg->target : c->dlg.target, rq->sdp);
 }
 
 /* The ACK of a 2xx repeats those of its INVITE (RFC 3261 22.1). */
@@ -471,8 +461,9 @@ sip_call_request(
     struct sip_call *c, struct sip_ctxn **slot, const struct sip_call_rq *rq)
 {
 	char branch[SIPC_BRANCH_LEN + 1];
+	struct sip_dlg *d = rq->dlg != NULL ? rq->dlg : &c->dlg;
 	struct sip_dlg_req q = { .method = rq->method,
-		.cseq = c->dlg.lcseq + 1,
+		.cseq = d->lcseq + 1,
 		.headers = rq->headers,
 		.type = rq->type != NULL ? rq->type : "application/sdp",
 		.body = rq->sdp,
@@ -494,7 +485,7 @@ sip_call_request(
 		goto out;
 	if (credentials.n > 0)
 		q.credentials = buf_str(&credentials);
-	if ((err = sip_dlg_write(c->s, &c->dlg, &q, &b)) == 0) {
+	if ((err = sip_dlg_write(c->s, d, &q, &b)) == 0) {
 		xc.flow = q.flow;
 		xc.msg = &b;
 		if (slot == &c->inv)
@@ -502,7 +493,7 @@ sip_call_request(
 		err = sip_ctxn_start(slot, &xc);
 	}
 	if (err == 0)
-		c->dlg.lcseq = q.cseq;
+		d->lcseq = q.cseq;
 out:
 	buf_clear(&credentials);
 	buf_clear(&b);
@@ -562,7 +553,9 @@ on_bye_answer(struct sip_msg **rsp, int err, void *arg)
 static int
 bye_send(struct sip_call *c)
 {
-	struct sip_call_rq rq = { .method = "BYE", .cb = on_bye_answer };
+	struct sip_call_rq rq = {
+		.method = "BYE", .headers = c->reason_line, .cb = on_bye_answer
+	};
 
 	return sip_call_request(c, &c->bye, &rq);
 }
@@ -603,7 +596,8 @@ hangup_calling(struct sip_call *c)
 	c->state = SIP_C_CANCELLING;
 	timer_stop(&c->timer);
 	/* Without a provisional answer CANCEL waits for the first. */
-	ignore_err(sip_ctxn_cancel(c->inv), "sent with the first 1xx then");
+	ignore_err(sip_ctxn_cancel(c->inv, c->reason_line),
+	    "sent with the first 1xx then");
 	if (timer_start(
 		&c->deadline, c->s->conf.loop, HANGUP_US, on_deadline, c) != 0)
 		loop_defer(c->s->conf.loop, &c->later, on_later, c);
@@ -621,6 +615,8 @@ sip_call_hangup(struct sip_call *c, int code)
 	sip_call_end_set(c, 0, 0, false, "hung up");
 	switch (c->state) {
 	case SIP_C_ROUTING:
+		c->wait_reg = false;
+		timer_stop(&c->timer);
 		sip_route_stop(&c->setup->route);
 		sip_watch_clear(&c->w);
 		sip_call_over_later(c);

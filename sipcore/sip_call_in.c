@@ -45,15 +45,17 @@ on_ok_again(void *arg)
 
 /* Header lines of an answer in the dialog. */
 static int
-answer_headers(struct sip_call *c, int code, struct buf *b)
+answer_headers(struct sip_call *c, int code, bool rel, struct buf *b)
 {
 	if (code <= 100 || code >= 300)
 		return 0;
 	ignore_err(buf_printf(b,
 		       "Contact: %s\r\nAllow: " SIPC_ALLOW
-		       "\r\nSupported: " SIPC_SUPPORTED "\r\n",
-		       c->dlg.contact),
+		       "\r\nSupported: " SIPC_SUPPORTED "%s\r\n",
+		       c->dlg.contact, c->rel.can ? ", 100rel" : ""),
 	    "sticks in the buf");
+	if (code < 200 && rel)
+		sip_rel_put(c, b);
 	if (code >= 200)
 		sip_session_answer(c, c->req->msg, b);
 	return b->err;
@@ -66,6 +68,8 @@ sip_call_answer_req(
 	struct sip_req *r = c->req;
 	bool keep = r->invite && code >= 200 && code < 300;
 	bool first = c->state == SIP_C_INCOMING;
+	bool rel =
+	    first && code > 100 && code < 200 && sip_rel_wants(c, sdp.n > 0);
 	struct sip_msg *msg = NULL;
 	struct sip_rsp rsp = { .code = code,
 		.reason = reason,
@@ -75,29 +79,48 @@ sip_call_answer_req(
 	int err;
 
 	buf_init(&headers, SIPC_HEAD_MAX);
-	if ((err = answer_headers(c, code, &headers)) != 0) {
+	if ((err = answer_headers(c, code, rel, &headers)) != 0) {
 		buf_clear(&headers);
 		return err;
 	}
 	rsp.headers = headers.n > 0 ? buf_str(&headers) : NULL;
 	if (keep) {
 		c->ok_cseq = r->msg->cseq;
-		c->offered = r->msg->body.n == 0;
+		c->offered = r->msg->body.n == 0 && sdp.n > 0;
+	}
+	/* RFC 6141 4.9: the new target holds as soon as it is accepted. */
+	if (!first && code >= 200 && code < 300) {
+		sip_dlg_retarget(&c->dlg, r->msg);
+		sip_call_peer_set(c);
 	}
 	if (code >= 200)
 		c->req = NULL;
-	err = sip_req_send(
-	    r, &rsp, keep ? &c->ok : NULL, first && code >= 200 ? &msg : NULL);
+	err = sip_req_send(r, &rsp,
+	    keep      ? &c->ok
+		: rel ? &c->rel.msg
+		      : NULL,
+	    first && code >= 200 ? &msg : NULL);
 	buf_clear(&headers);
 	if (msg != NULL) {
 		sip_msg_free(c->ref);
 		c->ref = msg;
 	}
+	if (err == 0 && rel)
+		err = sip_rel_sent(c, sdp.n > 0);
 	if (err != 0 || !keep)
 		return err;
 	c->retry_us = SIPC_T1;
 	c->give_up_us = clock_mono_us() + SIPC_T1X64;
 	return timer_start(&c->timer, c->s->conf.loop, SIPC_T1, on_ok_again, c);
+}
+
+/* Says no more than that it came. */
+static int
+answer_trying(struct sip_call *c)
+{
+	if (c->ring_code == 0)
+		c->ring_code = 100;
+	return sip_call_answer_req(c, 100, NULL, none);
 }
 
 /* It still rings: say so again. */
@@ -106,8 +129,9 @@ on_ring_again(void *arg)
 {
 	struct sip_call *c = arg;
 
-	ignore_err(sip_call_answer_req(c, c->ring_code, NULL, none),
-	    "the next minute comes");
+	if (!c->rel.waiting)
+		ignore_err(sip_call_answer_req(c, c->ring_code, NULL, none),
+		    "the next minute comes");
 	ignore_err(timer_start(&c->timer, c->s->conf.loop, RING_AGAIN_US,
 		       on_ring_again, c),
 	    "a courtesy to proxies");
@@ -118,10 +142,23 @@ static int
 answer_ringing(
     struct sip_call *c, int code, const char *reason, struct slice sdp)
 {
-	int err = sip_call_answer_req(c, code, reason, sdp);
+	bool late = c->req->msg->body.n == 0;
+	int err;
 
-	if (err != 0)
+	/* RFC 3262 5: the first reliable answer to an INVITE without an offer
+	 * has to make one; RFC 3261 13.2.1: one that is not reliable may not.
+	 */
+	if (late && !c->agreed && sdp.n > 0 && !c->rel.can)
+		return E_SIP_STATE;
+	if (late && !c->agreed && sdp.n == 0 && c->rel.must)
+		return answer_trying(c);
+	if (c->agreed)
+		sdp = none; /* a new offer would go by UPDATE */
+	if (sdp.n > 0 && (err = sip_call_sdp_set(c, sdp)) != 0)
 		return err;
+	if ((err = sip_call_answer_req(c, code, reason, sdp)) != 0)
+		return err;
+	c->early_sdp = c->early_sdp || sdp.n > 0;
 	c->ring_code = code;
 	return timer_start(
 	    &c->timer, c->s->conf.loop, RING_AGAIN_US, on_ring_again, c);
@@ -137,8 +174,13 @@ sip_call_answer(
 		return E_SIP_STATE;
 	if (code <= 100 || code > 699 || (code > 200 && code < 300))
 		return EINVAL;
+	if (code == 200 && sdp.n == 0 && !c->early_sdp)
+		return EINVAL;
+	if (c->rel.waiting && code < 300)
+		return sip_rel_queue(c, code, reason, sdp);
 	if (code < 200)
 		return answer_ringing(c, code, reason, sdp);
+	sip_rel_clear(&c->rel);
 	timer_stop(&c->timer);
 	timer_stop(&c->deadline);
 	if (code >= 300) {
@@ -148,10 +190,10 @@ sip_call_answer(
 		sip_call_over_later(c);
 		return err;
 	}
-	if (sdp.n == 0)
-		return EINVAL;
-	if ((err = sip_call_sdp_set(c, sdp)) != 0)
+	/* What was said early holds: again, or once if that was reliable. */
+	if (!c->early_sdp && (err = sip_call_sdp_set(c, sdp)) != 0)
 		return err;
+	sdp = c->agreed ? none : (struct slice){ c->sdp, c->sdp_n };
 	if ((err = sip_call_answer_req(c, 200, reason, sdp)) != 0) {
 		if (c->req == NULL) { /* the answer could not be sent */
 			sip_call_end_set(c, 0, err, false, err_str(err));
@@ -180,6 +222,7 @@ static void
 give_up(struct sip_call *c, int code)
 {
 	timer_stop(&c->timer);
+	sip_rel_clear(&c->rel);
 	if (c->req != NULL)
 		ignore_err(
 		    sip_call_answer_req(c, code, NULL, none), "the call ends");
@@ -239,6 +282,7 @@ call_fill(struct sip_call *c, struct sip_req *r)
 	/* 2^31 - 1 is the limit of CSeq: start low. */
 	c->dlg.lcseq = 0;
 	c->no_update = !sip_msg_has(r->msg, SIPH_ALLOW, "UPDATE");
+	sip_rel_init(c, r->msg);
 	sip_call_flow_set(c, f);
 	sip_call_peer_set(c);
 	if ((err = sip_call_contact(c, f, u.user)) != 0 ||
@@ -308,7 +352,7 @@ sip_call_invited(struct sip_stack *s, struct sip_req *r)
 /* ---- what follows ---- */
 
 void
-sip_call_on_cancel(struct sip_call *c)
+sip_call_on_cancel(struct sip_call *c, const struct sip_msg *m)
 {
 	bool call = c->state == SIP_C_INCOMING;
 
@@ -319,8 +363,12 @@ sip_call_on_cancel(struct sip_call *c)
 	    sip_call_answer_req(c, 487, NULL, none), "the peer cancelled it");
 	if (!call)
 		return; /* a re-INVITE: the call goes on */
+	sip_rel_clear(&c->rel);
 	c->state = SIP_C_OVER;
-	sip_call_end_set(c, 487, 0, true, "The caller hung up");
+	sip_reason_read(&c->cause, m);
+	sip_call_end_set(c, 487, 0, true,
+	    c->cause.sip == 200 ? "Another device took the call"
+				: "The caller hung up");
 	sip_call_over(c);
 }
 
@@ -351,6 +399,13 @@ sip_call_on_ack(struct sip_call *c, const struct sip_msg *m)
 void
 sip_call_on_bye(struct sip_call *c, struct sip_req *r)
 {
+	/* RFC 3261 15: the one who was called may not, before it answered. */
+	if (!c->incoming && c->state < SIP_C_LATE) {
+		ignore_err(sip_req_reply(r, 481, NULL, NULL, NULL, none),
+		    "the peer asks again");
+		return;
+	}
+	sip_reason_read(&c->cause, r->msg);
 	ignore_err(sip_req_reply(r, 200, NULL, NULL, NULL, none),
 	    "the peer asks again");
 	if (c->req != NULL)

@@ -12,6 +12,9 @@
 /* One odd number of a server must not shut it out for a day. */
 enum { RETRY_AFTER_MAX_S = 3600 };
 
+/* Longer sessions that 422 answers make us ask for, one after another. */
+enum { SESSION_TRIES_MAX = 3 };
+
 static const struct slice none = { NULL, 0 };
 
 static void on_answer(struct sip_msg **rsp, int err, void *arg);
@@ -67,11 +70,11 @@ from_make(struct sip_call *c, const struct sip_flow *f)
 int
 sip_call_send_invite(struct sip_call *c)
 {
-	struct sip_call_rq rq = { .method = "INVITE",
-		.headers = c->setup->headers,
-		.sdp = { c->sdp, c->sdp_n },
-		.cb = on_answer };
+	struct sip_call_rq rq = {
+		.method = "INVITE", .sdp = { c->sdp, c->sdp_n }, .cb = on_answer
+	};
 	struct sip_flow *f = c->w.flow;
+	struct buf headers;
 	int err;
 
 	if (f == NULL || !f->up)
@@ -80,9 +83,23 @@ sip_call_send_invite(struct sip_call *c)
 	    (err = sip_call_contact(c, f,
 		 c->setup->from_user != NULL ? c->setup->from_user : "")) != 0)
 		return err;
-	if ((err = sip_call_request(c, &c->inv, &rq)) != 0)
+	/* A new INVITE, new dialogs. */
+	sip_earlies_clear(c);
+	c->ring_code = 0;
+	c->dlg.secure = f->t == SIPC_TLS;
+	buf_init(&headers, SIPC_HEAD_MAX);
+	sip_session_invite(c, &headers);
+	if (c->setup->headers != NULL)
+		ignore_err(
+		    buf_puts(&headers, c->setup->headers), "sticks in the buf");
+	if (headers.n > 0)
+		rq.headers = buf_str(&headers);
+	if ((err = headers.err) == 0)
+		err = sip_call_request(c, &c->inv, &rq);
+	buf_clear(&headers);
+	if (err != 0)
 		return err;
-	c->ack_cseq = c->dlg.lcseq;
+	c->inv_cseq = c->ack_cseq = c->dlg.lcseq;
 	c->state = SIP_C_CALLING;
 	return 0;
 }
@@ -186,6 +203,8 @@ sip_call_next_target(struct sip_call *c, int err)
 		why = err_str(err);
 		sip_watch_clear(&c->w);
 	}
+	if (sip_redirect_next(c))
+		return;
 	if (u->last_code != 0)
 		fail(c, u->last_code, E_SIP_REFUSED, true,
 		    sip_phrase(u->last_code));
@@ -205,10 +224,12 @@ sip_call_on_route(int err, const struct sip_target *ts, size_t num_ts,
 		return;
 	}
 	u->dns_us = took_us;
-	memcpy(u->targets, ts, num_ts * sizeof(ts[0]));
-	u->num_targets = num_ts;
-	u->next = 0;
-	(void)sip_targets_order(c->s, u->targets, num_ts, NULL);
+	u->num_targets = u->next = 0;
+	for (size_t i = 0; i < num_ts; i++) {
+		if (sip_redirect_may(c, &ts[i].a))
+			u->targets[u->num_targets++] = ts[i];
+	}
+	(void)sip_targets_order(c->s, u->targets, u->num_targets, NULL);
 	sip_call_next_target(c, E_SIP_NO_ROUTE);
 }
 
@@ -221,6 +242,7 @@ on_ring_end(void *arg)
 	struct sip_call *c = arg;
 
 	sip_call_end_set(c, 408, ETIMEDOUT, true, "Nobody answered");
+	sip_call_set_reason(c, 408, "No answer");
 	sip_call_hangup(c, 0);
 }
 
@@ -228,17 +250,21 @@ on_ring_end(void *arg)
 static void
 on_provisional(struct sip_call *c, const struct sip_msg *m)
 {
+	struct slice sdp;
+
 	target_judge(c, true, 0);
 	if (c->state == SIP_C_CANCELLING) {
-		ignore_err(sip_ctxn_cancel(c->inv), "the limit ends it");
+		ignore_err(sip_ctxn_cancel(c->inv, c->reason_line),
+		    "the limit ends it");
 		return;
 	}
+	c->ring_code = m->code;
 	ignore_err(
 	    timer_start(&c->timer, c->s->conf.loop, RING_US, on_ring_end, c),
 	    "the owner may hang up");
-	if (m->code > 100)
-		sip_call_emit(c, SIP_CALL_RINGING, m->code, esc(m->reason),
-		    sip_msg_is_sdp(m) ? m->body : none);
+	if (m->code > 100 && sip_early_take(c, m, &sdp))
+		sip_call_emit(
+		    c, SIP_CALL_RINGING, m->code, esc(m->reason), sdp);
 }
 
 /* Nobody sent the ACK that a late offer needs. */
@@ -264,11 +290,20 @@ static void
 on_accepted(struct sip_call *c, struct sip_msg **rsp)
 {
 	struct sip_msg *m = *rsp;
+	struct slice sdp = m->body;
+	char *early_sdp = NULL;
+	size_t early_n = 0;
 	int code = m->code;
+	bool agreed;
 	int err;
 
 	timer_stop(&c->timer);
 	target_judge(c, true, 0);
+	agreed = sip_early_win(c, m, &early_sdp, &early_n);
+	/* RFC 3261 13.2.1: the answer in a reliable 1xx holds; a 2xx without
+	 * SDP means the one before, whatever that was. */
+	if (agreed || (sdp.n == 0 && !c->late))
+		sdp = (struct slice){ early_sdp, early_n };
 	err = sip_dlg_out(&c->dlg, m);
 	c->dlg.secure = c->w.flow != NULL && c->w.flow->t == SIPC_TLS;
 	c->no_update = !sip_msg_has(m, SIPH_ALLOW, "UPDATE");
@@ -283,10 +318,12 @@ on_accepted(struct sip_call *c, struct sip_msg **rsp)
 	if (err != 0)
 		sip_call_end_set(c, 0, err, false, err_str(err));
 	if (err != 0 || c->state == SIP_C_CANCELLING) {
+		free(early_sdp);
 		too_late(c);
 		return;
 	}
-	if (c->late) {
+	c->ev_agreed = agreed;
+	if (c->late && !agreed) {
 		c->state = SIP_C_LATE;
 		ignore_err(timer_start(&c->timer, c->s->conf.loop, SIPC_T1X64,
 			       on_late_end, c),
@@ -296,7 +333,8 @@ on_accepted(struct sip_call *c, struct sip_msg **rsp)
 		ignore_err(sip_call_send_ack(c, none), "the 2xx comes again");
 		sip_session_start(c);
 	}
-	sip_call_emit(c, SIP_CALL_ANSWERED, code, NULL, m->body);
+	sip_call_emit(c, SIP_CALL_ANSWERED, code, NULL, sdp);
+	free(early_sdp);
 }
 
 int
@@ -304,6 +342,8 @@ sip_call_ack(struct sip_call *c, struct slice sdp)
 {
 	int err;
 
+	if (c->state == SIP_C_CALLING && c->due != NULL)
+		return sip_early_answer(c, sdp);
 	if (c->state != SIP_C_LATE)
 		return E_SIP_STATE;
 	if ((err = sip_call_sdp_set(c, sdp)) != 0 ||
@@ -319,10 +359,18 @@ sip_call_ack(struct sip_call *c, struct slice sdp)
 static void
 on_silence(struct sip_call *c, int err)
 {
-	if (c->state == SIP_C_CANCELLING)
+	bool heard = c->ring_code != 0;
+
+	sip_earlies_clear(c);
+	if (c->state == SIP_C_CANCELLING) {
 		fail(c, 487, 0, false, "hung up");
-	else
-		sip_call_next_target(c, err);
+		return;
+	}
+	/* The account's flow was lost before anything came back. */
+	if (c->reg != NULL && err != ETIMEDOUT && !heard &&
+	    sip_reg_is_back_soon(c->reg) && sip_call_wait_flow(c) == 0)
+		return;
+	sip_call_next_target(c, err);
 }
 
 /* 3xx..6xx. */
@@ -334,6 +382,8 @@ on_refused(struct sip_call *c, const struct sip_msg *m)
 	struct sip_auth_rule rule;
 	char reason[96];
 
+	sip_earlies_clear(c);
+	sip_reason_read(&c->cause, m);
 	if (c->state == SIP_C_CANCELLING) {
 		if (c->end_code == 0)
 			c->end_code = m->code;
@@ -348,11 +398,24 @@ on_refused(struct sip_call *c, const struct sip_msg *m)
 		return;
 	}
 	target_judge(c, m->code != 503, sip_msg_retry_us(m, RETRY_AFTER_MAX_S));
+	if (m->code == 422 && c->session_tries < SESSION_TRIES_MAX &&
+	    sip_session_longer(c, m)) {
+		c->session_tries++;
+		if ((err = sip_call_send_invite(c)) != 0)
+			fail(c, m->code, err, false, err_str(err));
+		return;
+	}
+	if (sip_redirect_take(c, m))
+		return;
 	if (m->code == 503 && u->next < u->num_targets) {
 		u->last_code = m->code;
 		sip_call_next_target(c, E_SIP_REFUSED); /* RFC 3263 4.3 */
 		return;
 	}
+	/* RFC 3261 8.1.3.4: the next of the places we were sent to; a 6xx
+	 * speaks for all of them. */
+	if (m->code < 600 && u->num_more > 0 && sip_redirect_next(c))
+		return;
 	ignore_err(str_copy(reason, sizeof(reason), esc(m->reason)),
 	    "a phrase may be cut");
 	fail(c, m->code, err, true, reason);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Offers within a call: re-INVITE and UPDATE, ours and the peer's, and what
  * happens when they meet (RFC 3261 14, RFC 3311). */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,21 +26,30 @@ void
 sip_call_on_offer(struct sip_call *c, struct sip_req *r)
 {
 	const struct sip_msg *m = r->msg;
+	char later[40];
 
 	if (c->state == SIP_C_BYE || c->state == SIP_C_OVER) {
 		refuse(r, 481, NULL);
 		return;
 	}
-	if (c->re != NULL) {
-		refuse(r, 491, NULL); /* RFC 3261 14.2: both at once */
+	if (!r->invite &&
+	    (c->state == SIP_C_CALLING || c->state == SIP_C_INCOMING)) {
+		sip_early_offered(c, r);
 		return;
 	}
-	if (c->req != NULL || c->ok.n > 0 || c->state != SIP_C_UP) {
-		refuse(r, 500, "Retry-After: 3\r\n");
+	/* RFC 3261 14.2, RFC 3311 5.2: both at once; what offers nothing does
+	 * not meet an offer. */
+	if (c->re != NULL && (r->invite || m->body.n > 0)) {
+		refuse(r, 491, NULL);
 		return;
 	}
-	sip_dlg_retarget(&c->dlg, m);
-	sip_call_peer_set(c);
+	if (c->req != NULL || c->ok.n > 0 || c->upd != NULL ||
+	    c->state != SIP_C_UP) {
+		(void)snprintf(later, sizeof(later), "Retry-After: %u\r\n",
+		    (unsigned int)(tls_random_id() % 11));
+		refuse(r, 500, later);
+		return;
+	}
 	c->req = r;
 	r->call = c;
 	if (!r->invite && m->body.n == 0) {
@@ -68,7 +78,7 @@ sip_call_accept(struct sip_call *c, struct slice sdp)
 	char *copy;
 	int err;
 
-	if (c->req == NULL || c->state != SIP_C_UP)
+	if (c->upd == NULL && (c->req == NULL || c->state != SIP_C_UP))
 		return E_SIP_STATE;
 	if (sdp.n == 0)
 		return EINVAL;
@@ -76,6 +86,13 @@ sip_call_accept(struct sip_call *c, struct slice sdp)
 		return E_LIMIT;
 	if ((copy = slice_dup(sdp)) == NULL)
 		return ENOMEM;
+	if (c->upd != NULL) {
+		if ((err = sip_early_reply(c, 200, sdp)) != 0)
+			free(copy);
+		else
+			sdp_keep(c, copy, sdp.n);
+		return err;
+	}
 	invite = c->req->invite;
 	if ((err = sip_call_answer_req(c, 200, NULL, sdp)) != 0) {
 		free(copy);
@@ -90,6 +107,12 @@ sip_call_accept(struct sip_call *c, struct slice sdp)
 void
 sip_call_reject(struct sip_call *c, int code)
 {
+	if (c->upd != NULL) {
+		ignore_err(sip_early_reply(
+			       c, code < 300 || code > 699 ? 488 : code, none),
+		    "the peer asks again");
+		return;
+	}
 	if (c->req == NULL || c->state != SIP_C_UP)
 		return;
 	ignore_err(sip_call_answer_req(
@@ -103,7 +126,7 @@ sip_call_reject(struct sip_call *c, int code)
 static int
 offer_send(struct sip_call *c)
 {
-	char session[80];
+	char session[80] = "";
 	struct sip_call_rq rq = { .method = "INVITE",
 		.headers = session,
 		.sdp = { c->sdp, c->sdp_n },
@@ -112,8 +135,14 @@ offer_send(struct sip_call *c)
 
 	if (c->offer != NULL)
 		rq.sdp = (struct slice){ c->offer, c->offer_n };
-	sip_session_ask(c, session, sizeof(session));
-	if ((err = sip_call_request(c, &c->re, &rq)) == 0)
+	if (c->re_early != NULL)
+		rq.dlg = &c->re_early->dlg;
+	if (c->state == SIP_C_UP)
+		sip_session_ask(c, session, sizeof(session));
+	if (c->offer != NULL && c->re_update)
+		rq.method = "UPDATE";
+	err = sip_call_request(c, &c->re, &rq);
+	if (err == 0 && (c->offer == NULL || !c->re_update))
 		c->ack_cseq = c->dlg.lcseq;
 	return err;
 }
@@ -123,7 +152,18 @@ static bool
 may_offer(const struct sip_call *c)
 {
 	return c->state == SIP_C_UP && c->re == NULL && c->req == NULL &&
-	    c->ok.n == 0 && !timer_is_armed(&c->re_timer);
+	    c->upd == NULL && c->ok.n == 0 && !timer_is_armed(&c->re_timer);
+}
+
+/* May an UPDATE of ours offer, before the call stands? */
+static bool
+may_offer_early(const struct sip_call *c, const struct sip_early *e)
+{
+	if (c->re != NULL || c->upd != NULL || timer_is_armed(&c->re_timer))
+		return false;
+	if (c->state == SIP_C_INCOMING)
+		return c->agreed && !c->rel.waiting && !c->no_update;
+	return c->state == SIP_C_CALLING && e != NULL;
 }
 
 /* Forgets an offer that came to nothing. */
@@ -135,13 +175,12 @@ offer_drop(struct sip_call *c)
 	c->offer_n = 0;
 }
 
-int
-sip_call_reinvite(struct sip_call *c, struct slice sdp)
+/* Sends a new offer. */
+static int
+offer_new(struct sip_call *c, struct slice sdp)
 {
 	int err;
 
-	if (!may_offer(c))
-		return E_SIP_STATE;
 	if (sdp.n == 0)
 		return EINVAL;
 	if (sdp.n > SIPC_BODY_MAX)
@@ -152,6 +191,31 @@ sip_call_reinvite(struct sip_call *c, struct slice sdp)
 	c->re_refresh = false;
 	if ((err = offer_send(c)) != 0)
 		offer_drop(c);
+	return err;
+}
+
+int
+sip_call_reinvite(struct sip_call *c, struct slice sdp)
+{
+	if (!may_offer(c))
+		return E_SIP_STATE;
+	c->re_update = false;
+	return offer_new(c, sdp);
+}
+
+int
+sip_call_update(struct sip_call *c, struct slice sdp)
+{
+	struct sip_early *e = sip_early_for_offer(c);
+	int err;
+
+	if (c->state == SIP_C_UP ? !may_offer(c) || c->no_update
+				 : !may_offer_early(c, e))
+		return E_SIP_STATE;
+	c->re_update = true;
+	c->re_early = c->state == SIP_C_CALLING ? e : NULL;
+	if ((err = offer_new(c, sdp)) != 0)
+		c->re_early = NULL;
 	return err;
 }
 
@@ -177,6 +241,7 @@ static void
 offer_fail(struct sip_call *c, int code, const char *reason)
 {
 	offer_drop(c);
+	c->re_early = NULL;
 	if (c->re_refresh)
 		sip_session_retry(c, 0);
 	else
@@ -189,7 +254,10 @@ on_retry(void *arg)
 {
 	struct sip_call *c = arg;
 
-	if (!may_offer(c) || offer_send(c) != 0)
+	bool may = c->state == SIP_C_UP ? may_offer(c)
+					: may_offer_early(c, c->re_early);
+
+	if (!may || offer_send(c) != 0)
 		offer_fail(c, 491, sip_phrase(491));
 }
 
@@ -209,12 +277,16 @@ glare_us(const struct sip_call *c)
 static void
 on_accepted(struct sip_call *c, const struct sip_msg *m)
 {
-	bool invite = sip_msg_is(m, "INVITE");
+	bool invite = sip_msg_is(m, "INVITE"), up = c->state == SIP_C_UP;
 	int err;
 
-	sip_dlg_retarget(&c->dlg, m);
-	sip_call_peer_set(c);
-	sip_session_agree(c, m);
+	c->ev_early = c->re_early != NULL ? c->re_early->id : 0;
+	sip_dlg_retarget(c->re_early != NULL ? &c->re_early->dlg : &c->dlg, m);
+	c->re_early = NULL;
+	if (up) {
+		sip_call_peer_set(c);
+		sip_session_agree(c, m);
+	}
 	if (c->auth != NULL)
 		sip_auth_ok(c->auth);
 	if (invite && (err = sip_call_send_ack(c, none)) != 0)
@@ -223,7 +295,8 @@ on_accepted(struct sip_call *c, const struct sip_msg *m)
 		sdp_keep(c, c->offer, c->offer_n);
 		c->offer = NULL;
 	}
-	sip_session_start(c);
+	if (up)
+		sip_session_start(c);
 	/* A refresh is nobody's business, but by INVITE the peer may say
 	 * that its media are elsewhere now. */
 	if (!c->re_refresh || (invite && sip_msg_is_sdp(m)))
@@ -271,12 +344,20 @@ on_refused(struct sip_call *c, const struct sip_msg *m)
 	if (m->code == 401 || m->code == 407) {
 		if (sip_call_challenged(c, m, &rule) != 0)
 			offer_fail(c, m->code, rule.why);
-		else if ((update ? sip_call_refresh(c) : offer_send(c)) != 0)
+		else if ((update && c->offer == NULL ? sip_call_refresh(c)
+						     : offer_send(c)) != 0)
 			offer_fail(c, m->code, esc(m->reason));
-	} else if (m->code == 408 || m->code == 481) {
+	} else if (c->state == SIP_C_UP && (m->code == 408 || m->code == 481)) {
 		on_dead(c, m->code);
 	} else if (c->re_refresh) {
 		refresh_refused(c, m, update);
+	} else if (update && c->state == SIP_C_UP &&
+	    (m->code == 405 || m->code == 501)) {
+		/* Not by this method, then. */
+		c->no_update = true;
+		c->re_update = false;
+		if (offer_send(c) != 0)
+			offer_fail(c, m->code, esc(m->reason));
 	} else if (m->code != 491 ||
 	    timer_start(
 		&c->re_timer, c->s->conf.loop, glare_us(c), on_retry, c) != 0) {
@@ -291,7 +372,7 @@ on_answer(struct sip_msg **rsp, int err, void *arg)
 	struct sip_call *c = arg;
 	const struct sip_msg *m = *rsp;
 
-	if (m == NULL && err == ETIMEDOUT)
+	if (m == NULL && err == ETIMEDOUT && c->state == SIP_C_UP)
 		on_dead(c, 408);
 	else if (m == NULL)
 		offer_fail(c, 503, err_str(err));

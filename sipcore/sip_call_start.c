@@ -15,6 +15,10 @@ sip_call_setup_free(struct sip_call_setup *u)
 	free(u->headers);
 	free(u->from_user);
 	free(u->from_host);
+	for (size_t i = 0; i < u->num_seen; i++)
+		free(u->seen[i]);
+	for (size_t i = 0; i < u->num_more; i++)
+		free(u->more[i]);
 	free(u);
 }
 
@@ -85,6 +89,19 @@ host_copy(char **out, const char *s)
 	return opt_copy(out, s);
 }
 
+/* Only what can be the host of a URI (RFC 3261 25.1). */
+static int
+host_judge(const char *host)
+{
+	if (host == NULL)
+		return 0;
+	return host[strspn(host,
+		   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		   "0123456789.-:[]")] == '\0'
+	    ? 0
+	    : E_PARSE;
+}
+
 /* Copies what the INVITE will need. */
 static int
 setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
@@ -92,6 +109,7 @@ setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
 	struct sip_call_setup *u;
 	struct sip_dlg *d = &c->dlg;
 	const char *routes;
+	struct slice line;
 	int err;
 
 	if ((u = c->setup = calloc(1, sizeof(*u))) == NULL)
@@ -103,11 +121,15 @@ setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
 	if ((err = to_read(c, conf)) != 0 ||
 	    (err = opt_copy(&u->from_user, conf->from_user)) != 0 ||
 	    (err = host_copy(&u->from_host, conf->from_host)) != 0 ||
+	    (err = host_judge(u->from_host)) != 0 ||
 	    (err = sip_call_sdp_set(c, conf->sdp)) != 0)
 		return err;
 	c->late = conf->sdp.n == 0;
+	u->flow = conf->flow;
 	/* Whoever composed them: no line of theirs becomes one of ours. */
-	if (conf->headers != NULL && !sip_lines_fit(conf->headers))
+	if (conf->headers != NULL &&
+	    (!sip_lines_fit(conf->headers) ||
+		sip_headers_fault(conf->headers, &line) != NULL))
 		return E_PARSE;
 	if (conf->headers != NULL &&
 	    (u->headers = strdup(conf->headers)) == NULL)
@@ -145,10 +167,10 @@ transport_of(const struct sip_stack *s, const struct sip_uri *u)
 	return SIPC_AUTO;
 }
 
-/* Sets off. */
-static int
-depart(struct sip_call *c, const struct sip_call_conf *conf)
+int
+sip_call_depart(struct sip_call *c)
 {
+	const struct sip_call_setup *u = c->setup;
 	struct sip_route_conf rc = { .host = c->setup->uri.host,
 		.port = c->setup->uri.port,
 		.t = transport_of(c->s, &c->setup->uri),
@@ -156,16 +178,20 @@ depart(struct sip_call *c, const struct sip_call_conf *conf)
 		.arg = c };
 	struct sip_flow *f = NULL;
 
-	if (conf->reg != NULL) {
-		if (!sip_reg_is_ok(conf->reg))
+	if (c->pinned) {
+		if (c->reg == NULL)
 			return E_SIP_NO_ROUTE;
-		f = sip_reg_flow(conf->reg);
+		if (!sip_reg_is_ok(c->reg))
+			return sip_reg_is_back_soon(c->reg)
+			    ? sip_call_wait_flow(c)
+			    : E_SIP_NO_ROUTE;
+		f = sip_reg_flow(c->reg);
 		if (c->setup->uri.sips && f->t != SIPC_TLS)
 			return E_SIP_INSECURE;
-	} else if (conf->flow != 0) {
-		if (!sip_flow_is_alive(c->s, conf->flow))
+	} else if (u->flow != 0) {
+		if (!sip_flow_is_alive(c->s, u->flow))
 			return E_CLOSED;
-		f = sip_flow_get(c->s, conf->flow);
+		f = sip_flow_get(c->s, u->flow);
 	}
 	if (f == NULL)
 		return sip_route_start(&c->setup->route, c->s, &rc);
@@ -188,7 +214,7 @@ sip_call_invite(struct sip_call **slot, struct sip_stack *s,
 		return err;
 	c->state = SIP_C_ROUTING;
 	if ((err = setup_fill(c, conf)) != 0 ||
-	    (err = sip_call_names(c)) != 0 || (err = depart(c, conf)) != 0) {
+	    (err = sip_call_names(c)) != 0 || (err = sip_call_depart(c)) != 0) {
 		sip_call_drop(c);
 		return err;
 	}

@@ -7,7 +7,7 @@
 #include "bellbird/log.h"
 #include "internal.h"
 
-/* RFC 4028 5: no shorter session interval is agreed to. */
+/* RFC 4028 5: no shorter session interval is ever agreed to. */
 enum { MIN_SE_S = 90 };
 
 /* A refusal with its header lines. */
@@ -86,7 +86,8 @@ may_enter(struct sip_stack *s, const struct sip_src *src,
 
 /* Extensions that must be understood and are not. */
 static bool
-extensions_judge(const struct sip_msg *m, struct verdict *v)
+extensions_judge(
+    const struct sip_stack *s, const struct sip_msg *m, struct verdict *v)
 {
 	struct slice list, one;
 	const char *field;
@@ -100,7 +101,9 @@ extensions_judge(const struct sip_msg *m, struct verdict *v)
 			if (slice_case_is(one, "timer") ||
 			    slice_case_is(one, "answermode") ||
 			    slice_case_is(one, "replaces") ||
-			    slice_case_is(one, "norefersub"))
+			    slice_case_is(one, "norefersub") ||
+			    (slice_case_is(one, "100rel") &&
+				s->rules.rel != SIP_REL_OFF))
 				continue;
 			k = snprintf(v->headers + n, sizeof(v->headers) - n,
 			    "Unsupported: " SLICE_FMT "\r\n", SLICE_ARG(one));
@@ -233,11 +236,16 @@ uri_judge(struct sip_stack *s, const struct sip_src *src,
 /* Judges the fields that do not depend on a dialog (RFC 3261 8.2.2.3, 8.2.3).
  * Max-Forwards is not among them: 0 is for proxies (RFC 4475 3.3.11). */
 static void
-fields_judge(const struct sip_msg *m, struct verdict *v)
+fields_judge(
+    const struct sip_stack *s, const struct sip_msg *m, struct verdict *v)
 {
-	bool offer = sip_msg_is(m, "INVITE") || sip_msg_is(m, "UPDATE");
+	bool offer = sip_msg_is(m, "INVITE") || sip_msg_is(m, "UPDATE") ||
+	    sip_msg_is(m, "PRACK");
+	unsigned int min_se = s->rules.min_se_s;
 
-	if (!extensions_judge(m, v))
+	if (min_se < MIN_SE_S)
+		min_se = MIN_SE_S;
+	if (!extensions_judge(s, m, v))
 		v->code = 420;
 	else if (!coding_fits(m))
 		refuse(v, 415, "Accept-Encoding: identity\r\n");
@@ -246,9 +254,11 @@ fields_judge(const struct sip_msg *m, struct verdict *v)
 	else if (offer && !accepts_sdp(m))
 		refuse(v, 406, "");
 	else if (offer &&
-	    sip_msg_uint(m, SIPH_SESSION_EXPIRES, INT32_MAX, MIN_SE_S) <
-		MIN_SE_S)
-		refuse(v, 422, "Min-SE: 90\r\n");
+	    sip_msg_uint(m, SIPH_SESSION_EXPIRES, INT32_MAX, min_se) < min_se) {
+		v->code = 422;
+		(void)snprintf(
+		    v->headers, sizeof(v->headers), "Min-SE: %u\r\n", min_se);
+	}
 }
 
 /* Has it a Contact that is no address? */
@@ -301,8 +311,10 @@ target_judge(struct sip_stack *s, const struct sip_src *src,
  * lets it pass. */
 static void
 request_judge(struct sip_stack *s, const struct sip_src *src,
-    const struct sip_msg *m, const struct sip_call *c, struct verdict *v)
+    const struct sip_msg *m, struct sip_call *c, struct verdict *v)
 {
+	const struct sip_dlg *d;
+
 	v->code = 0;
 	v->headers[0] = '\0';
 	/* RFC 4475 3.2.1: a branch that says it identifies, and does not. */
@@ -311,7 +323,8 @@ request_judge(struct sip_stack *s, const struct sip_src *src,
 	if (v->code != 0 || sip_msg_is(m, "CANCEL"))
 		return;
 	/* RFC 3261 12.2.2; an equal number is an old copy. */
-	if (c != NULL && c->dlg.rcseq_set && m->cseq <= c->dlg.rcseq)
+	d = c != NULL ? sip_call_dlg_of(c, m) : NULL;
+	if (d != NULL && d->rcseq_set && m->cseq <= d->rcseq)
 		refuse(v, 500, "");
 	else if (c == NULL && m->to_tag.n > 0 && sip_sub_of(s, m) == NULL)
 		refuse(v, 481, "");
@@ -325,7 +338,7 @@ request_judge(struct sip_stack *s, const struct sip_src *src,
 	else if (c == NULL)
 		target_judge(s, src, m, v);
 	if (v->code == 0)
-		fields_judge(m, v);
+		fields_judge(s, m, v);
 }
 
 /* Answers without a body. */
@@ -337,13 +350,25 @@ answer(struct sip_req *r, int code, const char *headers)
 	    "the peer asks again");
 }
 
+/* .. and keeps the request. */
+static void
+answer_taking(struct sip_req *r, int code, struct sip_msg **m)
+{
+	struct sip_rsp rsp = { .code = code };
+
+	ignore_err(sip_req_send(r, &rsp, NULL, m), "the peer asks again");
+}
+
 /* What we can do, as OPTIONS wants to know (RFC 3261 11.2). */
 static void
 answer_options(struct sip_req *r)
 {
 	answer(r, 200,
-	    "Allow: " SIPC_ALLOW "\r\nAccept: application/sdp\r\n"
-	    "Supported: " SIPC_SUPPORTED "\r\n");
+	    r->s->rules.rel == SIP_REL_OFF
+		? "Allow: " SIPC_ALLOW "\r\nAccept: application/sdp\r\n"
+		  "Supported: " SIPC_SUPPORTED "\r\n"
+		: "Allow: " SIPC_ALLOW "\r\nAccept: application/sdp\r\n"
+		  "Supported: " SIPC_SUPPORTED ", 100rel\r\n");
 }
 
 /* A method nobody serves. */
@@ -360,12 +385,16 @@ serve_in_dialog(struct sip_call *c, struct sip_req *r)
 {
 	const struct sip_msg *m = r->msg;
 
-	c->dlg.rcseq = m->cseq;
-	c->dlg.rcseq_set = true;
+	struct sip_dlg *d = sip_call_dlg_of(c, m);
+
+	d->rcseq = m->cseq;
+	d->rcseq_set = true;
 	if (sip_msg_is(m, "BYE"))
 		sip_call_on_bye(c, r);
 	else if (sip_msg_is(m, "INVITE") || sip_msg_is(m, "UPDATE"))
 		sip_call_on_offer(c, r);
+	else if (sip_msg_is(m, "PRACK"))
+		sip_call_on_prack(c, r);
 	else if (sip_msg_is(m, "INFO"))
 		sip_info_in(c, r);
 	else if (sip_msg_is(m, "OPTIONS"))
@@ -406,7 +435,7 @@ serve(struct sip_stack *s, struct sip_req *r)
 		return;
 	}
 	if (sip_msg_is(m, "BYE") || sip_msg_is(m, "UPDATE") ||
-	    sip_msg_is(m, "INFO")) {
+	    sip_msg_is(m, "INFO") || sip_msg_is(m, "PRACK")) {
 		answer(r, 481, NULL);
 		return;
 	}
@@ -439,6 +468,7 @@ cancel_in(struct sip_stack *s, const struct sip_src *src, struct sip_msg **m)
 	uint64_t key = sip_req_key(s, *m, "INVITE");
 	struct sip_req *inv, *r;
 	struct sip_call *c = NULL, *late = NULL;
+	struct sip_msg *cancel = NULL;
 	bool known;
 
 	inv = sip_req_find(s, key, &src->from);
@@ -447,6 +477,9 @@ cancel_in(struct sip_stack *s, const struct sip_src *src, struct sip_msg **m)
 	else if ((late = sip_call_invited_by(s, *m)) != NULL &&
 	    !sip_call_is_peer(late, src))
 		late = NULL;
+	/* The account's flow was replaced since the INVITE came. */
+	if (late != NULL && late->state == SIP_C_INCOMING)
+		c = late;
 	known = c != NULL || late != NULL || sip_done_has(s, src, key);
 	if (sip_req_new(&r, s, src, m) != 0)
 		return;
@@ -455,9 +488,10 @@ cancel_in(struct sip_stack *s, const struct sip_src *src, struct sip_msg **m)
 		memcpy(r->to_tag, inv->to_tag, sizeof(r->to_tag));
 	else if (late != NULL)
 		memcpy(r->to_tag, late->dlg.local_tag, sizeof(r->to_tag));
-	answer(r, known ? 200 : 481, NULL);
+	answer_taking(r, known ? 200 : 481, &cancel);
 	if (c != NULL)
-		sip_call_on_cancel(c);
+		sip_call_on_cancel(c, cancel);
+	sip_msg_free(cancel);
 }
 
 /* Serves a request that may come in, or refuses it. */

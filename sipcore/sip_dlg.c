@@ -227,6 +227,10 @@ sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
 	    strcmp(q->method, "REFER") == 0 ||
 	    strcmp(q->method, "NOTIFY") == 0 ||
 	    strcmp(q->method, "SUBSCRIBE") == 0;
+	/* Reliable answers in what makes a dialog; not to a re-INVITE, which
+	 * is answered at once anyway. */
+	bool can =
+	    invite && d->remote_tag == NULL && s->rules.rel != SIP_REL_OFF;
 
 	sip_host_port(&q->flow->local, via);
 	ignore_err(
@@ -243,8 +247,11 @@ sip_dlg_write(struct sip_stack *s, const struct sip_dlg *d,
 	if (target && d->contact != NULL)
 		ignore_err(buf_printf(b,
 			       "Contact: %s\r\nAllow: " SIPC_ALLOW
-			       "\r\nSupported: " SIPC_SUPPORTED "\r\n",
-			       d->contact),
+			       "\r\nSupported: " SIPC_SUPPORTED "%s\r\n%s",
+			       d->contact, can ? ", 100rel" : "",
+			       can && s->rules.rel == SIP_REL_REQUIRED
+				   ? "Require: 100rel\r\n"
+				   : ""),
 		    "sticks in the buf");
 	if (invite)
 		ignore_err(buf_puts(b, "Accept: application/sdp\r\n"),

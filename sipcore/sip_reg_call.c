@@ -43,6 +43,12 @@ sip_reg_is_ok(const struct sip_reg *r)
 	return active(r)->state == SIP_REG_OK && sip_reg_flow(r) != NULL;
 }
 
+bool
+sip_reg_is_back_soon(const struct sip_reg *r)
+{
+	return r->ok_us != 0 && !r->unregistering && r->state != SIP_REG_GONE;
+}
+
 /* Does this user part of a Request-URI mean the account?  A temporary GRUU has
  * one of its own. */
 static bool

@@ -116,6 +116,8 @@ sip_req_free(struct sip_req *r)
 		r->call->req = NULL;
 	if (r->call != NULL && r->call->refer_req == r)
 		r->call->refer_req = NULL;
+	if (r->call != NULL && r->call->upd == r)
+		r->call->upd = NULL;
 	sip_peer_drop(r->peer);
 	sip_htab_del(&r->s->reqs, &r->node);
 	LIST_REMOVE(r, link);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* Session timers (RFC 4028): we never ask for one, but keep what the peer
- * wants; a call that is not refreshed ends. */
+/* Session timers (RFC 4028): we ask for one if the rules say so, and keep what
+ * the peer wants; a call that is not refreshed ends. */
 #include <stdio.h>
 #include <string.h>
 
@@ -34,19 +34,36 @@ session_read(const struct sip_msg *m, struct slice *refresher)
 	return (unsigned int)(s < SESSION_MAX_S ? s : SESSION_MAX_S);
 }
 
+/* The longer one, not below the shortest that may be (RFC 4028 5). */
+static unsigned int
+longest(unsigned int a, unsigned int b)
+{
+	unsigned int s = a > b ? a : b;
+
+	return s > SESSION_MIN_S ? s : SESSION_MIN_S;
+}
+
 void
 sip_session_answer(
     struct sip_call *c, const struct sip_msg *req, struct buf *headers)
 {
+	const struct sip_call_rules *r = &c->s->rules;
 	struct slice refresher;
 	bool peer;
 
 	c->session_s = session_read(req, &refresher);
+	peer = sip_msg_has(req, SIPH_SUPPORTED, "timer") ||
+	    sip_msg_has(req, SIPH_REQUIRE, "timer");
+	if (c->session_s == 0 && peer && r->session_s > 0) {
+		/* The peer did not ask; we do. */
+		c->session_s = longest(r->session_s,
+		    (unsigned int)sip_msg_uint(
+			req, SIPH_MIN_SE, SESSION_MAX_S, 0));
+		peer = r->session_peer;
+	}
 	if (c->session_s == 0)
 		return;
 	/* Table 2: who asks refreshes, unless he said or can otherwise. */
-	peer = sip_msg_has(req, SIPH_SUPPORTED, "timer") ||
-	    sip_msg_has(req, SIPH_REQUIRE, "timer");
 	if (refresher.n > 0)
 		peer = peer && !slice_case_is(refresher, "uas");
 	c->session_ours = !peer;
@@ -63,6 +80,27 @@ sip_session_agree(struct sip_call *c, const struct sip_msg *rsp)
 
 	c->session_s = session_read(rsp, &refresher);
 	c->session_ours = !slice_case_is(refresher, "uas");
+}
+
+void
+sip_session_invite(struct sip_call *c, struct buf *headers)
+{
+	const struct sip_call_rules *r = &c->s->rules;
+
+	if (r->session_s == 0 && c->min_se_s == 0)
+		return;
+	/* After a 422 it is longer already. */
+	c->session_s = longest(r->session_s, c->min_se_s);
+	if (r->min_se_s > SESSION_MIN_S && c->min_se_s < r->min_se_s) {
+		c->min_se_s = r->min_se_s;
+		c->session_s = longest(c->session_s, c->min_se_s);
+	}
+	ignore_err(buf_printf(headers, "Session-Expires: %u%s\r\n",
+		       c->session_s, r->session_peer ? ";refresher=uas" : ""),
+	    "sticks in the buf");
+	if (c->min_se_s > 0)
+		ignore_err(buf_printf(headers, "Min-SE: %u\r\n", c->min_se_s),
+		    "sticks in the buf");
 }
 
 void
@@ -86,6 +124,7 @@ static void
 session_end(struct sip_call *c, const char *why)
 {
 	sip_call_end_set(c, 408, ETIMEDOUT, true, why);
+	sip_call_set_reason(c, 408, "Session expired");
 	sip_call_send_bye(c);
 }
 

@@ -18,6 +18,12 @@ sip_transport_name(enum sip_transport t)
 	return (unsigned int)t <= SIPC_AUTO ? transports[t] : "none";
 }
 
+void
+sip_stack_set_rules(struct sip_stack *s, const struct sip_call_rules *rules)
+{
+	s->rules = *rules;
+}
+
 /* Ends everything in the order in which it depends on each other. */
 static void
 stack_empty(struct sip_stack *s)

@@ -336,10 +336,10 @@ is_copied(struct slice name, const char *to)
 }
 
 /* Makes the ACK or CANCEL that belongs to `invite` (RFC 3261 17.1.1.3, 9.1);
- * `to` replaces the To value. */
+ * `to` replaces the To value, `headers` are added. */
 static void
-derive(
-    struct buf *b, const struct buf *invite, const char *method, const char *to)
+derive(struct buf *b, const struct buf *invite, const char *method,
+    const char *to, const char *headers)
 {
 	struct slice rest = { (const char *)invite->p, invite->n }, line, name,
 		     value, num;
@@ -365,11 +365,12 @@ derive(
 	if (to != NULL)
 		ignore_err(
 		    buf_printf(b, "To: %s\r\n", to), "sticks in the buf");
+	ignore_err(buf_puts(b, headers), "sticks in the buf");
 	sip_write_body(b, NULL, (struct slice){ NULL, 0 });
 }
 
 int
-sip_ctxn_cancel(struct sip_ctxn *x)
+sip_ctxn_cancel(struct sip_ctxn *x, const char *headers)
 {
 	struct sip_ctxn_conf conf = { .method = "CANCEL" };
 	struct buf b;
@@ -380,7 +381,7 @@ sip_ctxn_cancel(struct sip_ctxn *x)
 	if (x->cancelled)
 		return 0;
 	buf_init(&b, SIPC_MSG_MAX);
-	derive(&b, &x->msg, "CANCEL", NULL);
+	derive(&b, &x->msg, "CANCEL", NULL, headers);
 	conf.flow = x->w.flow;
 	conf.branch = x->branch;
 	conf.msg = &b;
@@ -445,7 +446,7 @@ on_refused(struct sip_ctxn *x, struct sip_msg **rsp)
 	if (x->state == X_ACCEPTED)
 		return;
 	buf_init(&ack, SIPC_MSG_MAX);
-	derive(&ack, &x->msg, "ACK", (*rsp)->to);
+	derive(&ack, &x->msg, "ACK", (*rsp)->to, "");
 	if (ack.err == 0)
 		ignore_err(
 		    sip_flow_send(x->w.flow, ack.p, ack.n), "it is said again");

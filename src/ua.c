@@ -420,6 +420,7 @@ call_on_sip(const struct sip_call_info *info, void *arg)
 	case SIP_CALL_ANSWERED:
 		on_answered(c, info);
 		break;
+	case SIP_CALL_PRACKED:
 	case SIP_CALL_CONFIRMED:
 		on_confirmed(c, info);
 		break;

@@ -6,10 +6,6 @@
 
 #include "ua.h"
 
-/* RFC 3261 25.1: token. */
-#define TOKEN                                                                \
-	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%" \
-	"*_+`'~"
 #define SCHEME                                                           \
 	"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" \
 	"+-."
@@ -84,65 +80,15 @@ ua_check_uri(const char *uri, char *why, size_t why_size)
 	return CTL_USAGE;
 }
 
-/* Headers that the endpoint writes itself; a second one, or another value,
- * would break the dialog (RFC 3261 8.1.1, 20) or its security. */
-static bool
-is_ours(struct slice name)
-{
-	static const char *const ours[] = { "Via", "v", "From", "f", "To", "t",
-		"Call-ID", "i", "CSeq", "Contact", "m", "Max-Forwards",
-		"Content-Length", "l", "Content-Type", "c", "Content-Encoding",
-		"e", "Route", "Record-Route", "Require", "Proxy-Require",
-		"Supported", "k", "Allow", "Authorization",
-		"Proxy-Authorization", "Session-Expires", "x", "Min-SE",
-		"Expires" };
-
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		if (slice_case_is(name, ours[i]))
-			return true;
-	return false;
-}
-
-/* One line, without its CRLF. */
-static const char *
-line_fault(struct slice line)
-{
-	struct slice name, value;
-
-	if (!slice_cut(line, ':', &name, &value))
-		return "is not of the form \"Name: value\"";
-	name = slice_trim(name);
-	for (size_t i = 0; i < name.n; i++)
-		if (strchr(TOKEN, name.p[i]) == NULL || name.p[i] == '\0')
-			return "has a name that no header can have";
-	if (name.n == 0)
-		return "has no name";
-	if (is_ours(name))
-		return "is a header that the endpoint writes itself";
-	for (size_t i = 0; i < value.n; i++)
-		if ((unsigned char)value.p[i] < ' ' && value.p[i] != '\t')
-			return "has a control character in it";
-	return NULL;
-}
-
 enum ctl_exit
 ua_check_headers(const char *headers, char *why, size_t why_size)
 {
-	const char *at = headers, *end, *fault;
+	struct slice line;
+	const char *fault = sip_headers_fault(headers, &line);
 
-	while (*at != '\0') {
-		if ((end = strstr(at, "\r\n")) == NULL) {
-			(void)snprintf(why, why_size,
-			    "the header %s does not end with CR LF", esc(at));
-			return CTL_USAGE;
-		}
-		fault = line_fault((struct slice){ at, (size_t)(end - at) });
-		if (fault != NULL) {
-			(void)snprintf(why, why_size, "the header %s %s",
-			    esc_n(at, (size_t)(end - at)), fault);
-			return CTL_USAGE;
-		}
-		at = end + 2;
-	}
-	return CTL_OK;
+	if (fault == NULL)
+		return CTL_OK;
+	(void)snprintf(
+	    why, why_size, "the header %s %s", esc_n(line.p, line.n), fault);
+	return CTL_USAGE;
 }

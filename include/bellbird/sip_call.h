@@ -14,8 +14,10 @@ enum sip_call_event {
 			     * of a re-INVITE of ours, code >= 300 if refused */
 	SIP_CALL_CONFIRMED, /* incoming: ACK arrived; sdp is set if it answers
 			     * our late offer */
-	SIP_CALL_OFFER,     /* re-INVITE or UPDATE; sdp empty: make an offer;
-			     * sip_call_accept() or sip_call_reject() */
+	SIP_CALL_OFFER,     /* re-INVITE, UPDATE or PRACK; sdp empty: make an
+			     * offer; sip_call_accept() or sip_call_reject() */
+	SIP_CALL_PRACKED,   /* incoming: sdp answers the offer that was in our
+			     * reliable 1xx (RFC 3262 5) */
 	SIP_CALL_DTMF,      /* `digit` came by INFO */
 	SIP_CALL_DTMF_LOST, /* `digit` of sip_call_dtmf() and what follows it
 			     * were refused, with `code` */
@@ -42,6 +44,17 @@ struct sip_call_info {
 	char digit;   /* DTMF: 0-9 * # A-D */
 	unsigned int duration_ms;           /* DTMF; 0: not said */
 	const struct sip_refer_info *refer; /* REFER; borrowed */
+	/* RINGING, OFFER, ANSWERED: the early dialog that it is of, from 1;
+	 * 0: none.  Each branch of a forked INVITE has its own, with its own
+	 * answer to our offer. */
+	unsigned int early;
+	bool offer;  /* RINGING: sdp is an offer, answer with sip_call_ack() */
+	bool agreed; /* ANSWERED: sdp is what that early dialog said before,
+		      * and holds; nothing is owed for it */
+	/* ENDED: what the peer's Reason fields say (RFC 3326); 0, "": none. */
+	int cause, q850;
+	const char *cause_text; /* escaped */
+	bool elsewhere;     /* ENDED: another device of ours took the call */
 	const char *reason; /* escaped phrase or sentence; never NULL */
 	struct slice sdp;   /* empty if none; borrowed */
 };
@@ -56,18 +69,24 @@ struct sip_call_conf {
 	const char *to;        /* SIP or SIPS URI; or user part, given `reg` */
 	const char *from_user; /* direct calls; NULL: "bellbird" */
 	const char *from_host; /* direct calls: domain; NULL: local address */
-	const char *headers;   /* extra header lines with CRLF, or NULL */
+	/* Extra header lines with CRLF, or NULL; E_PARSE if they are none, or
+	 * are such as the stack writes itself. */
+	const char *headers;
 	struct slice sdp;      /* offer; empty: late offer */
 	sip_policy_cb *policy; /* direct TLS calls */
 	void *policy_arg;
 };
+/* sip_headers_fault: why these header lines (each with CRLF) cannot go into a
+ * request, as the rest of a sentence about `*line`; NULL: they can. */
+const char *sip_headers_fault(const char *headers, struct slice *line);
 /*
  * sip_call_invite places a call.  Direct calls resolve the URI (RFC 3263 as
  * far as SRV and addresses) and open their own connection; the transport is
- * TLS for sips: and ;transport=tls, else what the URI says, else UDP.
- * E_PARSE for a URI that is none, or headers that are no whole lines;
- * E_SIP_NO_ROUTE if `reg` is not registered,
- * E_SIP_INSECURE for a sips: URI over less than TLS, E_LIMIT above max_calls.
+ * TLS for sips: and ;transport=tls, else what the URI says, else UDP.  An
+ * account whose flow is lost gets some seconds to bring it back.  E_PARSE for a
+ * URI that is none, or headers that are no whole lines or are the stack's own;
+ * E_SIP_NO_ROUTE if `reg` is not registered, E_SIP_INSECURE for a sips: URI
+ * over less than TLS, E_LIMIT above max_calls.
  */
 MUST_CHECK int sip_call_invite(struct sip_call **slot, struct sip_stack *s,
     const struct sip_call_conf *conf, sip_call_cb *cb, void *arg);
@@ -77,22 +96,33 @@ MUST_CHECK int sip_call_invite(struct sip_call **slot, struct sip_stack *s,
 void sip_call_own(
     struct sip_call *call, struct sip_call **slot, sip_call_cb *cb, void *arg);
 /*
- * sip_call_answer: 101..199 rings (sdp optional), 200 answers with `sdp` (an
- * answer, or an offer if the INVITE had none), 300..699 refuses (the call ends
- * with SIP_CALL_ENDED from the loop).  E_SIP_STATE if that is not possible now.
+ * sip_call_answer: 101..199 rings (sdp optional: early media), 200 answers with
+ * `sdp` (an answer, or an offer if the INVITE had none), 300..699 refuses (the
+ * call ends with SIP_CALL_ENDED from the loop).  E_SIP_STATE if that is not
+ * possible now.  SDP given with a 1xx holds: the 2xx says it again, or nothing
+ * if the 1xx was reliable, whatever `sdp` is then (it may be empty).  An offer
+ * needs a reliable 1xx: E_SIP_STATE if the peer knows none.  What
+ * comes while a reliable 1xx waits for its PRACK is sent after that.
  */
 MUST_CHECK int sip_call_answer(
     struct sip_call *c, int code, const char *reason, struct slice sdp);
-/* sip_call_ack sends the ACK of a 2xx whose offer was in it (our INVITE had
- * no SDP). */
+/* sip_call_ack sends the ACK of a 2xx, or the PRACK of a 1xx, whose offer was
+ * in it (our INVITE had no SDP). */
 MUST_CHECK int sip_call_ack(struct sip_call *c, struct slice sdp);
 /* sip_call_reinvite offers again in the dialog; SIP_CALL_ANSWERED tells the
  * result, with code >= 300 if refused: then the call is as it was. */
 MUST_CHECK int sip_call_reinvite(struct sip_call *c, struct slice sdp);
+/* sip_call_update is the same by UPDATE (RFC 3311), which may be sent before
+ * the call is answered, too, once offer and answer were exchanged reliably;
+ * E_SIP_STATE if not, or if the peer does not know UPDATE. */
+MUST_CHECK int sip_call_update(struct sip_call *c, struct slice sdp);
 /* sip_call_accept answers SIP_CALL_OFFER; sip_call_reject refuses it with
  * `code`, e.g. 488, and the call goes on. */
 MUST_CHECK int sip_call_accept(struct sip_call *c, struct slice sdp);
 void sip_call_reject(struct sip_call *c, int code);
+/* sip_call_set_reason: BYE or CANCEL will say why (RFC 3326): a SIP code and
+ * a plain phrase; `cause` 0 says nothing. */
+void sip_call_set_reason(struct sip_call *c, int cause, const char *text);
 /*
  * sip_call_hangup ends the call as its state asks: CANCEL, BYE, or a refusal
  * with `code` (0: 603).  SIP_CALL_ENDED follows from the loop, at the latest

@@ -70,6 +70,12 @@ enum {
 	/* A transfer of which nothing more is heard; a phone rings no longer.
 	 */
 	SIPC_REFER_S = 200,
+	/* Branches of one INVITE that ring at the same time: a forking proxy
+	 * asks the few devices of a person; each costs us a dialog. */
+	SIPC_EARLY_MAX = 8,
+	/* Other targets that 3xx answers may send one call to; more is a loop
+	 * that hides (RFC 3261 8.1.3.4). */
+	SIPC_REDIRECTS_MAX = 5,
 	/* Calls at once where the program names no number. */
 	SIPC_CALLS_DEFAULT = 4,
 	/* Kept messages, in bytes: one of each kind at least; and a reply of

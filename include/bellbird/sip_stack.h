@@ -126,6 +126,24 @@ enum sip_refuse {
 };
 void sip_stack_set_refuse(struct sip_stack *s, enum sip_refuse how);
 
+/* How calls are led; the zero state holds the defaults. */
+enum sip_rel_mode {
+	SIP_REL_ON,       /* supported; used where required, and for SDP */
+	SIP_REL_OFF,      /* not supported: Require: 100rel gets 420 */
+	SIP_REL_REQUIRED, /* our INVITEs require it */
+};
+struct sip_call_rules {
+	enum sip_rel_mode rel;    /* RFC 3262 */
+	unsigned int session_s;   /* RFC 4028: interval we ask for; 0: none */
+	unsigned int min_se_s;    /* shortest we take; below 90: 90 */
+	bool session_peer;        /* the peer shall refresh, not we */
+	bool no_redirect;         /* 3xx ends the call */
+	unsigned int flow_wait_s; /* an account's lost flow; 0: 10 */
+};
+/* sip_stack_set_rules copies them; new calls go by them. */
+void sip_stack_set_rules(
+    struct sip_stack *s, const struct sip_call_rules *rules);
+
 struct sip_stack_stats {
 	uint64_t rx_msgs, tx_msgs;
 	uint64_t rx_bad;  /* could not be read, or had a fault */

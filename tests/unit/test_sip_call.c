@@ -586,7 +586,7 @@ call_once(void *arg)
 	struct sip_call_conf c = { .to = "sip:b@127.0.0.1:9",
 		.sdp = slice_of("o"),
 		.from_user = "u",
-		.headers = "X: y\r\n" };
+		.headers = "X-A: y\r\n" };
 	int err = sip_call_invite(&f->a.call, f->a.s, &c, on_call_event, &f->a);
 
 	if (f->a.call != NULL)

@@ -10,7 +10,9 @@ enum { EVENTS_MAX = 16, KIDS_MAX = 8 };
 struct event {
 	enum sip_call_event ev;
 	int code, err;
-	bool by_peer, refresh;
+	bool by_peer, refresh, offer, agreed, elsewhere;
+	unsigned int early;
+	int cause, q850;
 	char sdp[32];
 	char reason[96];
 };
@@ -51,6 +53,12 @@ on_call_event(const struct sip_call_info *info, void *arg)
 	e->err = info->err;
 	e->by_peer = info->by_peer;
 	e->refresh = info->refresh;
+	e->early = info->early;
+	e->offer = info->offer;
+	e->agreed = info->agreed;
+	e->cause = info->cause;
+	e->q850 = info->q850;
+	e->elsewhere = info->elsewhere;
 	assert_non_null(info->reason);
 	ignore_err(str_copy(e->reason, sizeof(e->reason), info->reason), "cut");
 	ignore_err(str_copy_slice(e->sdp, sizeof(e->sdp), info->sdp), "cut");
