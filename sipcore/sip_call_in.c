@@ -61,6 +61,30 @@ answer_headers(struct sip_call *c, int code, bool rel, struct buf *b)
 	return b->err;
 }
 
+/* The 2xx is out: wait for its ACK. */
+static int
+ok_wait(struct sip_call *c)
+{
+	c->retry_us = SIPC_T1;
+	c->give_up_us = clock_mono_us() + SIPC_T1X64;
+	return timer_start(&c->timer, c->s->conf.loop, SIPC_T1, on_ok_again, c);
+}
+
+/* What a 2xx settles before it is sent. */
+static void
+accept_note(struct sip_call *c, const struct sip_req *r, bool offers)
+{
+	if (r->invite) {
+		c->ok_cseq = r->msg->cseq;
+		c->offered = r->msg->body.n == 0 && offers;
+	}
+	/* RFC 6141 4.9: the new target holds as soon as it is accepted. */
+	if (c->state != SIP_C_INCOMING) {
+		sip_dlg_retarget(&c->dlg, r->msg);
+		sip_call_peer_set(c);
+	}
+}
+
 int
 sip_call_answer_req(
     struct sip_call *c, int code, const char *reason, struct slice sdp)
@@ -84,15 +108,8 @@ sip_call_answer_req(
 		return err;
 	}
 	rsp.headers = headers.n > 0 ? buf_str(&headers) : NULL;
-	if (keep) {
-		c->ok_cseq = r->msg->cseq;
-		c->offered = r->msg->body.n == 0 && sdp.n > 0;
-	}
-	/* RFC 6141 4.9: the new target holds as soon as it is accepted. */
-	if (!first && code >= 200 && code < 300) {
-		sip_dlg_retarget(&c->dlg, r->msg);
-		sip_call_peer_set(c);
-	}
+	if (code >= 200 && code < 300)
+		accept_note(c, r, sdp.n > 0);
 	if (code >= 200)
 		c->req = NULL;
 	err = sip_req_send(r, &rsp,
@@ -107,11 +124,7 @@ sip_call_answer_req(
 	}
 	if (err == 0 && rel)
 		err = sip_rel_sent(c, sdp.n > 0);
-	if (err != 0 || !keep)
-		return err;
-	c->retry_us = SIPC_T1;
-	c->give_up_us = clock_mono_us() + SIPC_T1X64;
-	return timer_start(&c->timer, c->s->conf.loop, SIPC_T1, on_ok_again, c);
+	return err == 0 && keep ? ok_wait(c) : err;
 }
 
 /* Says no more than that it came. */
