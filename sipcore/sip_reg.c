@@ -107,6 +107,7 @@ status_of(const struct sip_reg *r, struct sip_reg_status *out)
 	out->state = r->state;
 	out->err = r->err;
 	out->code = r->code;
+	out->back_soon = sip_reg_is_back_soon(r);
 	ignore_err(
 	    str_copy(out->reason, sizeof(out->reason), r->reason), "same size");
 	(void)snprintf(out->aor, sizeof(out->aor), "%s:%s@%s",

@@ -119,6 +119,7 @@ app_apply(struct app *a, unsigned int scopes)
 		set_trace(a);
 		limits_fill(a, &limits);
 		sip_stack_set_limits(a->sip, &limits);
+		app_set_call_rules(a);
 		wallclock_check(a); /* clock.trusted */
 	}
 	if (scopes & (PROV_S_LIVE | PROV_S_REREGISTER))
@@ -389,6 +390,7 @@ build_sip(struct app *a)
 	if ((err = sip_stack_new(&a->sip, &c)) != 0)
 		return err;
 	app_set_allow(a);
+	app_set_call_rules(a);
 	set_trace(a);
 	if ((err = domains_open(a)) != 0)
 		return err;

@@ -120,6 +120,8 @@ void app_apply(struct app *a, unsigned int scopes);
 /* app_set_allow reads sip.allow, sip.refuse and sip.transp.clear again,
  * app_set_level log.level. */
 void app_set_allow(struct app *a);
+/* app_set_call_rules reads how calls are led; ua_offer.c. */
+void app_set_call_rules(struct app *a);
 void app_set_level(struct app *a);
 void app_log_problems(const struct prov_problems *problems);
 /* app_open_store opens the settings of `p` and lays the -o settings of `args`
@@ -281,6 +283,7 @@ struct ua_dial {
 	const char *srtp;       /* overrides sip.srtp; NULL: the setting */
 	const char *account;    /* id; NULL: the first page extension */
 	bool tls_only;          /* refuse any other way */
+	bool late;              /* leave the offer to the peer */
 	int play_fd, record_fd; /* -1: none */
 };
 /* ua_dial starts a call and copies its id ("c1"); an exit code of ctl_exit
@@ -306,6 +309,10 @@ struct ua_transfer {
 /* ua_transfer replies to `r` when the transfer has ended, if it begins. */
 enum ctl_exit ua_transfer(struct ua *ua, const struct ua_transfer *t,
     struct ctl_req *r, char *why, size_t why_size);
+/* ua_hold holds or resumes: id NULL = the first call that is not so already;
+ * `out` as above.  call.held or call.hold_refused tells the result. */
+enum ctl_exit ua_hold(struct ua *ua, const char *id, bool hold,
+    char out[static 16], char *why, size_t why_size);
 struct jv *ua_stats_json(const struct media_stats *st);
 
 /* ---- notify.c: what servers tell or ask outside of calls ---- */

@@ -36,6 +36,7 @@ noinst_HEADERS += %D%/accounts.h %D%/certs.h %D%/internal.h %D%/device.h %D%/enr
 	%D%/ua.c \
 	%D%/ua_in.c \
 	%D%/ua_media.c \
+	%D%/ua_offer.c \
 	%D%/ua_policy.c \
 	%D%/ua_refer.c \
 	%D%/ua_ring.c \

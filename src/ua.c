@@ -198,6 +198,7 @@ call_end(struct call *c, const struct sip_call_info *info)
 	jv_set_str(f, "reason", c->why[0] != '\0' ? c->why : info->reason);
 	jv_set_bool(f, "by_peer", info->by_peer);
 	jv_set_num(f, "duration_s", (double)from / 1e6);
+	call_end_fields(c, info, f);
 	jv_set_str(f, "class", class_of(c, info->err));
 	if (c->media != NULL) {
 		media_sess_get_stats(c->media, &st);
@@ -228,7 +229,7 @@ call_end(struct call *c, const struct sip_call_info *info)
 }
 
 /* Audio may flow both ways: the call stands. */
-static void
+void
 call_established(struct call *c)
 {
 	struct jv *f;
@@ -281,133 +282,6 @@ call_fail(struct call *c, const char *class, const char *fmt, ...)
 
 /* ---- what the peer did ---- */
 
-/* SDP of the peer answers our offer. */
-static int
-take_answer(struct call *c, struct slice sdp)
-{
-	int err;
-
-	if (sdp.n == 0)
-		err = E_MEDIA_SDP;
-	else
-		err = media_sess_accept(c->media, sdp, c->why, sizeof(c->why));
-	if (err == 0)
-		c->why[0] = '\0';
-	return err;
-}
-
-/* The 2xx of our INVITE, or of a re-INVITE of ours. */
-static void
-on_answered(struct call *c, const struct sip_call_info *info)
-{
-	if (info->code >= 300)
-		return; /* a re-INVITE was refused: all stays as it was */
-	if (take_answer(c, info->sdp) != 0) {
-		char why[sizeof(c->why)];
-
-		if (info->refresh) {
-			/* What was agreed stays.  Our last SDP may have been
-			 * an answer, which cannot be answered. */
-			log_info(LOGC_SIP, 0,
-			    "answer to a refresh not used call=%s: %s", c->id,
-			    c->why);
-			c->why[0] = '\0';
-			return;
-		}
-		ignore_err(str_copy(why, sizeof(why), c->why), "only text");
-		c->code = 488;
-		call_fail(c, "media.refused",
-		    "the peer's answer cannot be used: %s",
-		    why[0] != '\0' ? why : "it has no SDP");
-		return;
-	}
-	call_established(c);
-}
-
-/* ACK of a call that came in. */
-static void
-on_confirmed(struct call *c, const struct sip_call_info *info)
-{
-	if (c->offer_out) {
-		c->offer_out = false;
-		if (take_answer(c, info->sdp) != 0) {
-			call_fail(c, "media.refused",
-			    "the peer's ACK has no usable answer to our offer");
-			return;
-		}
-	}
-	call_established(c);
-}
-
-/* The call is on hold while one direction is switched off. */
-static void
-note_hold(struct call *c)
-{
-	struct media_stats st;
-	struct jv *f;
-	bool held;
-
-	media_sess_get_stats(c->media, &st);
-	held = !(st.sending && st.receiving);
-	if (held == (c->state == CALL_HELD))
-		return;
-	c->state = held ? CALL_HELD : CALL_ESTABLISHED;
-	ua_speaker(c->ua);
-	f = call_fields(c);
-	jv_set_bool(f, "held", held);
-	app_event(c->ua->app, "call.held", f);
-}
-
-/* A new offer inside the call, or a request that we make one. */
-static void
-on_offer(struct call *c, const struct sip_call_info *info)
-{
-	struct buf sdp;
-	int err;
-
-	buf_init(&sdp, UA_SDP_MAX);
-	if (info->sdp.n != 0)
-		err = media_sess_answer(
-		    c->media, info->sdp, &sdp, c->why, sizeof(c->why));
-	else
-		err = media_sess_offer(c->media, &sdp);
-	if (err != 0) {
-		log_info(LOGC_SIP, 0, "re-INVITE refused call=%s: %s", c->id,
-		    c->why);
-		c->why[0] = '\0';
-		sip_call_reject(c->sip, 488);
-	} else {
-		c->offer_out = info->sdp.n == 0;
-		err = sip_call_accept(
-		    c->sip, (struct slice){ buf_str(&sdp), sdp.n });
-		if (err == 0 && !c->offer_out)
-			note_hold(c);
-	}
-	buf_clear(&sdp);
-}
-
-/* Somewhere it rings; perhaps there is early media to hear. */
-static void
-on_ringing(struct call *c, const struct sip_call_info *info)
-{
-	struct jv *f;
-
-	if (info->sdp.n != 0 && !c->early && take_answer(c, info->sdp) != 0) {
-		c->why[0] = '\0'; /* the 200 may bring a better one */
-	} else if (info->sdp.n != 0 && !c->early) {
-		c->early = true;
-		ignore_err(media_sess_start(c->media),
-		    "early media is a courtesy; the 200 decides");
-	}
-	if (c->state == CALL_CALLING)
-		ua_limit(c);
-	c->state = CALL_RINGING;
-	call_refer_report(c, info->code);
-	f = call_fields(c);
-	jv_set_int(f, "code", info->code);
-	app_event(c->ua->app, "call.ringing", f);
-}
-
 void
 call_on_sip(const struct sip_call_info *info, void *arg)
 {
@@ -415,17 +289,19 @@ call_on_sip(const struct sip_call_info *info, void *arg)
 
 	switch (info->event) {
 	case SIP_CALL_RINGING:
-		on_ringing(c, info);
+		call_on_ringing(c, info);
 		break;
 	case SIP_CALL_ANSWERED:
-		on_answered(c, info);
+		call_on_answered(c, info);
 		break;
 	case SIP_CALL_PRACKED:
+		call_on_pracked(c, info);
+		break;
 	case SIP_CALL_CONFIRMED:
-		on_confirmed(c, info);
+		call_on_confirmed(c, info);
 		break;
 	case SIP_CALL_OFFER:
-		on_offer(c, info);
+		call_on_offer(c, info);
 		break;
 	case SIP_CALL_DTMF:
 		call_digit(c, info->digit, info->duration_ms, true);
@@ -467,7 +343,8 @@ call_invite(struct call *c)
 		goto out;
 	if ((err = media_sess_offer(c->media, &sdp)) != 0)
 		goto out;
-	conf.sdp = (struct slice){ buf_str(&sdp), sdp.n };
+	if (!c->late)
+		conf.sdp = (struct slice){ buf_str(&sdp), sdp.n };
 	conf.flow = c->flow;
 	if (c->flow == 0 && c->account[0] != '\0')
 		conf.reg = account_reg(
@@ -522,6 +399,10 @@ account_may_call(
 		*local = st.local;
 		return CTL_OK;
 	}
+	/* Its connection is being restored: the call waits for that. */
+	if (st.back_soon && addr_is_set(&st.remote) &&
+	    addr_local_for(&st.remote, local) == 0)
+		return CTL_OK;
 	(void)snprintf(why, why_size, "account %s is not registered%s%s",
 	    account_id(ac), st.reason[0] != '\0' ? ": " : " yet", st.reason);
 	if (st.err >= E_TLS_PARAM && st.err <= E_TLS_PEER_REFUSED)
@@ -684,6 +565,7 @@ ua_dial(struct ua *ua, const struct ua_dial *d, char id[static 16], char *why,
 			       account_id(w.account)),
 		    "same size");
 	c->srtp = srtp_of(d->srtp);
+	c->late = d->late;
 	c->play_fd = d->play_fd;
 	c->record_fd = d->record_fd;
 	c->on_tls = w.tls;

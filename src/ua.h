@@ -32,8 +32,14 @@ struct call {
 	uint64_t flow;          /* lab: call on this flow; else 0 */
 	char account[ACCOUNT_ID_SIZE]; /* "": none, a direct call */
 	bool incoming, on_tls;
-	bool offer_out; /* our SDP offer awaits its answer */
-	bool early;     /* early media flows */
+	bool offer_out;    /* our SDP offer awaits its answer */
+	bool early;        /* early media flows */
+	bool early_out;    /* incoming: our 183 had our SDP */
+	bool late;         /* outgoing: the offer is left to the peer */
+	unsigned int fork; /* early dialog whose SDP the media have */
+	bool hold;         /* we hold, or ask for it */
+	bool holding;      /* .. our re-INVITE is under way */
+	bool held_local, held_remote; /* as told */
 	bool hangup_asked;
 	bool alert;       /* for an alert extension: rings, is not answered */
 	bool answered;    /* incoming: 200 was sent */
@@ -76,6 +82,7 @@ enum ua_limit {
 struct ua_conf {
 	enum ua_mode mode;
 	enum ua_asker may_ask;
+	bool early;       /* rings with early media (answer.mode = early) */
 	bool single;      /* one call at a time is heard (call.busy) */
 	size_t max_calls; /* call.max; alerts apart */
 	int64_t limit_s[UA_LIMITS]; /* 0: none */
@@ -154,6 +161,21 @@ void call_transfer_end(struct call *c);
  * call_replace ends it. */
 struct call *call_replaced(const struct call *c);
 void call_replace(struct call *c, struct call *old);
+/* call_established: audio may flow both ways; told once. */
+void call_established(struct call *c);
+/* call_end_fields adds what the peer said of the end (RFC 3326), and whether
+ * the call was missed. */
+void call_end_fields(
+    const struct call *c, const struct sip_call_info *info, struct jv *f);
+/* ua_offer.c: what sip_call_cb is told of offers and answers. */
+void call_on_ringing(struct call *c, const struct sip_call_info *info);
+void call_on_answered(struct call *c, const struct sip_call_info *info);
+void call_on_confirmed(struct call *c, const struct sip_call_info *info);
+void call_on_pracked(struct call *c, const struct sip_call_info *info);
+void call_on_offer(struct call *c, const struct sip_call_info *info);
+/* call_ring_early answers 183 with SDP (early media); an error if that cannot
+ * be: then it may ring. */
+MUST_CHECK int call_ring_early(struct call *c);
 /* call_fail ends a call for a reason of ours. */
 void call_fail(struct call *c, const char *class, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -23,7 +23,9 @@ answer_now(struct call *c, char *why, size_t why_size)
 	ua_ring_stop(c);
 	call_set_rings(c, false);
 	buf_init(&sdp, UA_SDP_MAX);
-	if ((err = call_open_media(c)) != 0) {
+	if (c->early_out) {
+		err = 0; /* the 183 had it all */
+	} else if ((err = call_open_media(c)) != 0) {
 		(void)snprintf(
 		    c->why, sizeof(c->why), "no audio: %s", err_str(err));
 	} else if (offer.n != 0) {
@@ -153,8 +155,9 @@ refuse(struct call *c, const struct ua_verdict *v)
 static void
 ring(struct call *c, unsigned int delay_s)
 {
-	ignore_err(
-	    sip_call_answer(c->sip, 180, NULL, none), "ringing is a courtesy");
+	if (!c->ua->conf.early || c->alert || call_ring_early(c) != 0)
+		ignore_err(sip_call_answer(c->sip, 180, NULL, none),
+		    "ringing is a courtesy");
 	ua_limit(c);
 	call_set_rings(c, true);
 	ua_speaker(c->ua);

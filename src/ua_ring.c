@@ -52,11 +52,15 @@ void
 ua_conf_read(const struct app *a, struct ua_conf *out)
 {
 	/* In the order of enum ua_mode and enum ua_asker. */
-	static const char *const modes[] = { "auto", "ring", "reject", NULL };
+	static const char *const modes[] = { "auto", "ring", "reject", "early",
+		NULL };
 	static const char *const askers[] = { "off", "account", "tls", "any",
 		NULL };
 
 	out->mode = (enum ua_mode)word_of(a, "answer.mode", modes);
+	out->early = out->mode > UA_MODE_REJECT;
+	if (out->early)
+		out->mode = UA_MODE_RING;
 	out->may_ask = (enum ua_asker)word_of(a, "answer.request", askers);
 	out->single = is_single(a);
 	out->max_calls = (size_t)prov_get_int(a->store, "call.max");
@@ -132,7 +136,7 @@ ua_speaker(struct ua *ua)
 		return;
 	if (best->media != NULL)
 		media_sess_speaker(best->media, true);
-	if (best->incoming && !best->answered)
+	if (best->incoming && !best->answered && !best->early_out)
 		ring_start(best);
 	if (!best->has_speaker && single)
 		tell(best, true);

@@ -43,6 +43,7 @@ on_call(struct ctl_req *r, const struct jv *args, void *arg)
 		.uri = jv_get_str(args, "uri"),
 		.headers = jv_get_str(args, "headers"),
 		.srtp = jv_get_str(args, "srtp"),
+		.late = jv_get_bool(args, "late_offer", false),
 		.account = jv_get_str(args, "account"),
 	};
 	char id[16], why[WHY_SIZE] = "";
@@ -100,6 +101,33 @@ on_hangup(struct ctl_req *r, const struct jv *args, void *arg)
 	o = jv_obj();
 	jv_set(o, "calls", ids);
 	ctl_reply(r, o);
+}
+
+/* hold and resume. */
+static void
+change_hold(struct ctl_req *r, const struct jv *args, struct app *a, bool hold)
+{
+	char id[16], why[WHY_SIZE] = "";
+	enum ctl_exit code;
+
+	code = ua_hold(
+	    a->ua, jv_get_str(args, "call"), hold, id, why, sizeof(why));
+	if (code == CTL_OK)
+		ctl_reply(r, one("call", id));
+	else
+		ctl_fail(r, code, why, NULL);
+}
+
+static void
+on_hold(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	change_hold(r, args, arg, true);
+}
+
+static void
+on_resume(struct ctl_req *r, const struct jv *args, void *arg)
+{
+	change_hold(r, args, arg, false);
 }
 
 static void
@@ -511,6 +539,8 @@ const struct ctl_cmd verbs_table[] = {
 	{ "call", on_call },
 	{ "answer", on_answer },
 	{ "hangup", on_hangup },
+	{ "hold", on_hold },
+	{ "resume", on_resume },
 	{ "dtmf", on_dtmf },
 	{ "transfer", on_transfer },
 	{ "message", on_message },

@@ -170,6 +170,7 @@ dial(struct follow *f)
 		jv_set_str(a, "srtp", srtp);
 	if (account != NULL)
 		jv_set_str(a, "account", account);
+	jv_set_bool(a, "late_offer", jv_get(f->args, "late-offer") != NULL);
 	code = headers_set(f, a);
 	if (code == CTL_OK)
 		code = file_open(f, "play", O_RDONLY, fds, &n);

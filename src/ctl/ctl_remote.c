@@ -29,6 +29,8 @@ static const struct {
 } operands[] = {
 	{ "answer", { "call" } },
 	{ "hangup", { "call" } },
+	{ "hold", { "call" } },
+	{ "resume", { "call" } },
 	{ "dtmf", { "digits", "call" } },
 	{ "transfer", { "to" } },
 	{ "message", { "to", "text" } },

@@ -18,6 +18,7 @@ static const struct ctl_opt opts_call[] = {
 	{ "account", "ID",
 	    "go by this account (u1, u2, alert1); else the first that is set "
 	    "up" },
+	{ "late-offer", NULL, "send no offer; the callee makes it" },
 	{ "header", "LINE...",
 	    "one more header of the INVITE, \"Name: value\"" },
 	{ NULL, NULL, NULL },
@@ -173,6 +174,10 @@ static const struct ctl_verb verbs[] = {
 	{ "answer", CTL_REMOTE, "[CALL]", NULL,
 	    "answer a call (the oldest that rings)" },
 	{ "hangup", CTL_REMOTE, "[CALL]", NULL, "end one call, or all" },
+	{ "hold", CTL_REMOTE, "[CALL]", NULL,
+	    "put a call on hold (the first that is not)" },
+	{ "resume", CTL_REMOTE, "[CALL]", NULL,
+	    "take it back (the first that is held)" },
 	{ "dtmf", CTL_REMOTE, "DIGITS [CALL]", opts_dtmf, "send DTMF digits" },
 	{ "message", CTL_REMOTE, "URI TEXT", opts_message,
 	    "send a text (SIP MESSAGE)" },
