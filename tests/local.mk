@@ -28,6 +28,7 @@ EXTRA_DIST += %D%/packages %D%/packages.sh %D%/demo.sh %D%/demo_report.py \
 	%D%/peer/test_baresip.py %D%/peer/test_certs.py %D%/peer/test_chains.py \
 	%D%/peer/test_classes.py %D%/peer/test_doctor.py %D%/peer/test_kamailio.py \
 	%D%/peer/test_kill.py %D%/peer/test_names.py %D%/peer/test_nginx.py \
+	%D%/peer/test_calls.py \
 	%D%/peer/test_peers.py %D%/peer/test_program.py %D%/peer/test_scan.py %D%/peer/test_sipp.py \
 	%D%/peer/test_docs.py %D%/peer/test_rotate.py %D%/peer/test_route.py %D%/peer/test_trust.py \
 	%D%/peer/test_accounts.py %D%/peer/test_ring.py %D%/peer/test_srtp_policy.py \

@@ -65,7 +65,6 @@ struct sip_reg_status {
 	struct addr local, remote;
 	uint64_t flow;          /* 0: none */
 	unsigned int num_flows; /* that are registered; 2 at most */
-	uint64_t flow;  /* 0: none */
 	bool back_soon; /* was registered, and works on it: calls may wait */
 	unsigned int expires_s; /* granted */
 	int64_t since_us;      /* clock_mono_us() of the last change of state */
