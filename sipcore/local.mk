@@ -44,6 +44,9 @@ tests_unit_test_sip_sub_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_sub_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 tests_unit_test_sip_refer_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
 tests_unit_test_sip_refer_LDADD = $(SIP_LIBS) $(TEST_LIBS)
+SIP_TESTS += tests/unit/test_sip_way
+tests_unit_test_sip_way_CPPFLAGS = $(SIP_TEST_CPPFLAGS)
+tests_unit_test_sip_way_LDADD = $(SIP_LIBS) $(TEST_LIBS)
 # Message flows as data.
 SIP_TESTS += tests/unit/test_sip_play
 noinst_HEADERS += tests/unit/test_sip_play.h

@@ -51,6 +51,20 @@ note_hold(struct call *c)
 	app_event(c->ua->app, "call.held", f);
 }
 
+/* The media offer what they offered before: the answer to a refresh of the
+ * session is read against the last offer. */
+static void
+offer_restore(struct call *c)
+{
+	struct buf sdp;
+
+	media_sess_hold(c->media, c->hold);
+	buf_init(&sdp, UA_SDP_MAX);
+	ignore_err(
+	    media_sess_offer(c->media, &sdp), "what is agreed stays as it is");
+	buf_clear(&sdp);
+}
+
 /* Our hold or resume came to nothing: all is as it was (RFC 6141 3). */
 static void
 hold_refused(struct call *c, int code, const char *reason)
@@ -59,7 +73,7 @@ hold_refused(struct call *c, int code, const char *reason)
 
 	c->holding = false;
 	c->hold = !c->hold;
-	media_sess_hold(c->media, c->hold);
+	offer_restore(c);
 	log_info(LOGC_SIP, 0, "%s refused call=%s code=%d",
 	    c->hold ? "resume" : "hold", c->id, code);
 	jv_set_bool(f, "hold", !c->hold);
@@ -117,7 +131,7 @@ ua_hold(struct ua *ua, const char *id, bool hold, char out[static 16],
 		c->holding = true;
 		return CTL_OK;
 	}
-	media_sess_hold(c->media, c->hold);
+	offer_restore(c);
 	if (err == E_SIP_STATE)
 		(void)snprintf(why, why_size,
 		    "another change of call %s is under way; try again", c->id);

@@ -155,6 +155,24 @@ def sipp_answers_with_prack_and_update(t):
         recv("INVITE", ("a=sendonly", None, None)),
         send(OK.replace("200 OK", "488 Not Acceptable Here")),
         recv("ACK"),
+        # their new offer shows what ours is: not the one that was refused
+        send("""INVITE [$target] SIP/2.0
+             Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+             From:[$to]%s
+             To:[$from]
+             Call-ID: [call_id]
+             CSeq: 2 INVITE
+             Contact: <sip:sipp@[local_ip]:[local_port]>
+             Max-Forwards: 70""" % TAG, sdp(5)),
+        recv("100", optional="true"),
+        recv("200", ("a=sendrecv", None, None)),
+        send("""ACK [$target] SIP/2.0
+             Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+             From:[$to]%s
+             To:[$from]
+             Call-ID: [call_id]
+             CSeq: 2 ACK
+             Max-Forwards: 70""" % TAG),
         recv("BYE"),
         send(OK))
     u = peers.Sipp(t, "uas", xml, calls=1, timeout=30)
@@ -250,6 +268,63 @@ def sipp_calls_with_a_late_offer(t):
          "held by the peer, twice", held)
     t.ok(ended and ended[0]["q850"] == 16 and not ended[0]["missed"],
          "the reason of the BYE", ended)
+
+
+@bb.test(30)
+def sipp_makes_the_offer(t):
+    """call --late-offer: the offer is in the 200, our answer in the ACK."""
+    xml = scenario(
+        t, "uas_late",
+        recv("INVITE", ("Content-Length: 0", None, None)),
+        send(answer(OK, True), sdp()),
+        recv("ACK", ("m=audio [1-9]", None, None)),
+        recv("BYE"),
+        send(OK))
+    u = peers.Sipp(t, "uas", xml, calls=1, timeout=20)
+    e = endpoint(t)
+    r = e.verb("call", "sip:x@127.0.0.1:%d" % u.port, "--late-offer",
+               "--wait", "answered", timeout=15)
+    t.ok(r.code == 0, "answered", r)
+    c = e.wait_call(5, state="established")
+    bb.wait_until(lambda: e.calls()[0]["media"]["tx_packets"] > 5, 5,
+                  "audio goes out", alive=e.proc)
+    t.ok("PCMU" in c["media"]["codec"], "the codec they offered", c["media"])
+    e.verb("hangup")
+    judge(t, u, "SIPp saw our answer in the ACK")
+
+
+@bb.test(30)
+def sipp_says_who_took_the_call(t):
+    """CANCEL with a Reason: another device took it, or nobody did."""
+    head = """%s sip:x@[remote_ip]:[remote_port] SIP/2.0
+        Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bK%s
+        From: <sip:sipp@[local_ip]>;tag=[call_number]
+        To: <sip:x@[remote_ip]>%s
+        Call-ID: [call_id]
+        CSeq: 1 %s
+        Contact: <sip:sipp@[local_ip]:[local_port]>
+        Max-Forwards: 70"""
+    e = endpoint(t, **{"answer.mode": "ring"})
+    for n, reason in enumerate((
+            'SIP;cause=200;text="Call completed elsewhere"', "Q.850;cause=16")):
+        xml = scenario(
+            t, "cancel%d" % n,
+            send(head % ("INVITE", "i%d" % n, "", "INVITE"), sdp()),
+            recv("100", optional="true"), recv("180"),
+            send(head % ("CANCEL", "i%d" % n, "", "CANCEL")
+                 + "\nReason: " + reason),
+            recv("200", ("CANCEL", "CSeq", None)), recv("487"),
+            send(head % ("ACK", "i%d" % n, "[peer_tag_param]", "ACK")))
+        u = peers.Sipp(t, "uac%d" % n, xml, remote=e.port("udp"), calls=1,
+                       timeout=20)
+        judge(t, u, "cancelled with " + reason)
+        e.no_calls(5)
+    a, b = named(e, "call.ended")
+    t.ok(a["elsewhere"] and not a["missed"] and a["cause"] == 200
+         and a["cause_text"] == "Call completed elsewhere",
+         "taken elsewhere, not missed", a)
+    t.ok(not b["elsewhere"] and b["missed"] and b["q850"] == 16,
+         "missed", b)
 
 
 @bb.test(60)
