@@ -133,6 +133,7 @@ target_set(struct sip_call *c, const char *text)
 	free(c->dlg.target);
 	c->dlg.target = target;
 	u->uri = uri;
+	c->dlg.sips = uri.sips;
 	u->num_targets = u->next = 0;
 	u->last_code = 0;
 	log_info(LOGC_SIP, 0, "call redirected id=%s to=%s", c->id_esc,
