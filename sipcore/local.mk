@@ -19,7 +19,7 @@ noinst_HEADERS += include/bellbird/sip_auth.h include/bellbird/sip_call.h includ
 	%D%/sip_notify.c %D%/sip_sub.c %D%/sip_text.c
 
 # Early dialogs, reliable answers, redirection, reasons, and a call's flow.
-%C%_libsip_a_SOURCES += %D%/sip_call_flow.c %D%/sip_early.c %D%/sip_headers.c %D%/sip_reason.c \
+%C%_libsip_a_SOURCES += %D%/call_internal.h %D%/sip_call_flow.c %D%/sip_early.c %D%/sip_headers.c %D%/sip_reason.c \
 	%D%/sip_redirect.c %D%/sip_rel.c
 
 SIP_LIBS = sipcore/libsip.a -losipparser2 $(TLS_LIBS)
