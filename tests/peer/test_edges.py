@@ -178,7 +178,7 @@ def calls_come_in_by_either_edge(t):
     registrar = Node(t, "registrar", REGISTRAR)
     edges = [Node(t, "edge%d" % i, EDGE, registrar.tcp) for i in (1, 2)]
     e = test_outage.endpoint(t, 0, "bellbird", **{
-        "sip.proxy": DOMAIN, "sip.tls.name": DOMAIN,
+        "sip.proxy": DOMAIN, "sip.tls.name": DOMAIN, "sip.gruu": "1",
         "sip.obproxy": "127.0.0.1:%d" % edges[0].tls,
         "sip.obproxy2": "sip:127.0.0.1:%d;transport=tls;lr" % edges[1].tls,
         "sip.srtp": "disabled", "audio.device": "null"}).start()

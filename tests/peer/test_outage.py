@@ -125,7 +125,7 @@ def a_call_survives_its_connection(t):
                       t.pki.peer, 440)
     # Kamailio 5.6 has one algorithm and baresip 1.0 knows MD5 alone.
     e = endpoint(t, k.tls, "bellbird", **{
-        "sip.proxy": domain, "sip.tls.name": domain, "sip.gruu": "0",
+        "sip.proxy": domain, "sip.tls.name": domain,
         "sip.obproxy": "sip.%s:%d" % (domain, k.tls), "sip.srtp": "standard",
         "sip.auth.md5": "1", "sip.auth.indialog": "1",
         "audio.device": "null"}).start()
