@@ -50,7 +50,8 @@ def events(e, kind):
         s.sendall(b'{"id":1,"cmd":"events","args":{"since":0}}\n'
                   b'{"id":2,"cmd":"status","args":{}}\n')
         data = b""
-        while b'"id":2' not in data.split(b"\n")[-2:][0]:
+        # An event may come behind the answer that ends them.
+        while not any(b'"id":2' in x for x in data.split(b"\n")[:-1]):
             more = s.recv(65536)
             if not more:
                 break
