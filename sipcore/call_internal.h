@@ -140,6 +140,7 @@ struct sip_call_setup {
 	struct sip_uri uri;
 	char *headers, *from_user, *from_host;
 	uint64_t flow; /* 0: none given */
+	bool tls_only;
 	sip_policy_cb *policy;
 	void *policy_arg;
 	struct sip_route *route;
@@ -362,6 +363,8 @@ bool sip_text_fits(struct slice s); /* UTF-8 without NUL */
 struct sip_sub *sip_sub_of(const struct sip_stack *s, const struct sip_msg *m);
 void sip_sub_notified(struct sip_sub *n, struct sip_req *r);
 void sip_sub_reg_gone(struct sip_stack *s, const struct sip_reg *r);
+/* sip_sub_reg_moved: the account has another flow; refresh over it. */
+void sip_sub_reg_moved(struct sip_stack *s, const struct sip_reg *r);
 void sip_subs_free(struct sip_stack *s);
 void sip_text_reg_gone(struct sip_stack *s, const struct sip_reg *r);
 void sip_texts_free(struct sip_stack *s);

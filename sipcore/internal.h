@@ -555,6 +555,7 @@ struct sip_req {
 	char *last; /* owned: provisional answer (UDP) */
 	size_t last_n;
 	struct sip_call *call; /* borrowed: who will answer, or NULL */
+	uint64_t nonce; /* hash of the one sip_auth_check() accepted; 0: none */
 };
 /* sip_req_key: hash of branch, sent-by and method (RFC 3261 17.2.3); of all
  * that RFC 2543 went by where the branch is of its time. */

@@ -200,9 +200,13 @@ sip_auth_check(struct sip_req *req, const char *realm, const char *user,
 		if ((err = creds_read(&c, v)) == 0)
 			err = creds_check(req, &c, &want, realm, stale);
 	}
-	if (err == 0)
-		*stale = false;
-	return err;
+	if (err != 0)
+		return err;
+	*stale = false;
+	req->nonce = sip_hash(&req->s->hkey,
+			 &(struct slice){ c.nonce, strlen(c.nonce) }, 1) |
+	    1;
+	return 0;
 }
 
 int

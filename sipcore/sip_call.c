@@ -227,8 +227,10 @@ on_lost(void *arg)
 static void
 on_flow_down(struct sip_call *c, int err)
 {
-	bool waits = c->state == SIP_C_UP || c->state == SIP_C_ANSWERED ||
-	    c->state == SIP_C_LATE;
+	/* Who has hung up does not wait for another flow. */
+	bool waits = !c->bye_due &&
+	    (c->state == SIP_C_UP || c->state == SIP_C_ANSWERED ||
+		c->state == SIP_C_LATE);
 
 	if (c->wait_reg)
 		return;

@@ -116,6 +116,7 @@ setup_fill(struct sip_call *c, const struct sip_call_conf *conf)
 		return ENOMEM;
 	c->reg = conf->reg;
 	c->pinned = c->reg != NULL;
+	u->tls_only = conf->tls_only;
 	u->policy = conf->policy;
 	u->policy_arg = conf->policy_arg;
 	if ((err = to_read(c, conf)) != 0 ||
@@ -186,7 +187,8 @@ sip_call_depart(struct sip_call *c)
 			    ? sip_call_wait_flow(c)
 			    : E_SIP_NO_ROUTE;
 		f = sip_reg_flow(c->reg);
-		if (c->setup->uri.sips && f->t != SIPC_TLS)
+		/* The flow that came back may be less than the one before. */
+		if ((u->uri.sips || u->tls_only) && f->t != SIPC_TLS)
 			return E_SIP_INSECURE;
 	} else if (u->flow != 0) {
 		if (!sip_flow_is_alive(c->s, u->flow))

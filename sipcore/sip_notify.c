@@ -101,29 +101,6 @@ sip_req_account(const struct sip_req *req)
 	return NULL;
 }
 
-/* The nonce of the credentials, as a hash; 0: there is none. */
-static uint64_t
-nonce_hash(const struct sip_req *req)
-{
-	const char *v = sip_msg_get(req->msg, SIPH_AUTHORIZATION, 0);
-	struct slice rest, one, key, value;
-
-	if (v == NULL)
-		return 0;
-	rest = slice_of(v + strcspn(v, " "));
-	while (sip_list_next(&rest, &one)) {
-		if (slice_cut(one, '=', &key, &value) &&
-		    slice_case_is(slice_trim(key), "nonce")) {
-			value = slice_trim(value);
-			if (value.n >= 2 && value.p[0] == '"')
-				value =
-				    (struct slice){ value.p + 1, value.n - 2 };
-			return sip_hash(&req->s->hkey, &value, 1) | 1;
-		}
-	}
-	return 0;
-}
-
 /* A nonce proves something once: whoever saw it go by could use it again. */
 static bool
 nonce_is_used(struct sip_stack *s, uint64_t h)
@@ -140,7 +117,6 @@ sip_req_prove(struct sip_req *req, const struct sip_reg *reg)
 {
 	struct sip_stack *s = req->s;
 	unsigned int algs = 1u << TLS_SHA256 | 1u << TLS_SHA512_256;
-	uint64_t h = nonce_hash(req);
 	struct sip_auth_rule rule;
 	struct sip_cred cred;
 	const char *realm;
@@ -154,8 +130,9 @@ sip_req_prove(struct sip_req *req, const struct sip_reg *reg)
 	/* Without a password there is nothing to prove. */
 	if (cred.password[0] != '\0' &&
 	    sip_auth_check(req, realm, cred.user, cred.password, &stale) == 0) {
-		if (h != 0 && !nonce_is_used(s, h)) {
-			s->used_nonces[s->used_next++ % SIPC_NONCES_USED] = h;
+		if (!nonce_is_used(s, req->nonce)) {
+			s->used_nonces[s->used_next++ % SIPC_NONCES_USED] =
+			    req->nonce;
 			return 0;
 		}
 		stale = true;

@@ -212,6 +212,8 @@ sip_call_refer(struct sip_call *c, const struct sip_refer_conf *conf)
 	n->headers = headers;
 	n->tries = 0;
 	n->code = 0;
+	/* Its last report may have been faster than the answer. */
+	sip_ctxn_stop(&n->txn);
 	if ((err = refer_send(c)) == 0)
 		err = timer_start(&n->timer, c->s->conf.loop,
 		    SIPC_REFER_S * SIPC_S, on_timeout, c);

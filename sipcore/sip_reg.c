@@ -199,6 +199,7 @@ on_moved(void *arg)
 	struct sip_reg *r = arg;
 
 	sip_call_reg_moved(r->s, r);
+	sip_sub_reg_moved(r->s, r);
 }
 
 void
@@ -419,6 +420,9 @@ reg_ok(struct sip_reg *r, unsigned int granted_s)
 	if (!r->trusted) {
 		r->trusted = true;
 		f->trusted++;
+		/* Who took us over TLS has it, whatever its DNS says. */
+		if (f->t == SIPC_TLS)
+			sip_stack_tls_offered(r->s, reg_server(r)->host);
 		reg_calls_moved(r);
 	}
 	sip_flow_keepalive(f, r->ping_us, r->pong_owed);

@@ -204,6 +204,8 @@ server_next(struct sip_reg *r, int err)
 			reg_wait(r, r->min_us);
 			return;
 		}
+		/* Where the server before has sent us is not its place. */
+		r->elsewhere.host[0] = '\0';
 		rc.host = reg_server(r)->host;
 		rc.port = reg_server(r)->port;
 		rc.t = reg_server(r)->t;

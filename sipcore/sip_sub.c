@@ -556,6 +556,18 @@ sip_sub_stop(struct sip_sub **slot)
 }
 
 void
+sip_sub_reg_moved(struct sip_stack *s, const struct sip_reg *r)
+{
+	struct sip_sub *n, *next;
+
+	for (n = LIST_FIRST(&s->subs); n != NULL; n = next) {
+		next = LIST_NEXT(n, link);
+		if (n->reg == r)
+			sip_sub_kick(n);
+	}
+}
+
+void
 sip_sub_kick(struct sip_sub *n)
 {
 	const struct sip_flow *f = n->reg != NULL ? sip_reg_flow(n->reg) : NULL;

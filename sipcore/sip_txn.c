@@ -277,7 +277,9 @@ on_flow(enum sip_watch_ev ev, int err, void *arg)
 	if (x->state == X_COMPLETED || x->state == X_ACCEPTED)
 		sip_ctxn_free(x);
 	else
-		x_fail(x, err);
+		/* A flow whose pong is missing ends by a time-out, too; to say
+		 * that nobody answered would end calls that can go on. */
+		x_fail(x, err == ETIMEDOUT ? E_CLOSED : err);
 }
 
 int

@@ -69,6 +69,8 @@ text_free(struct text *t)
 {
 	LIST_REMOVE(t, link);
 	sip_text_stop(&t->sip);
+	if (t->req != NULL)
+		ctl_req_on_gone(t->req, NULL, NULL);
 	free(t);
 }
 
@@ -476,6 +478,7 @@ on_sent(int err, int code, const char *reason, void *arg)
 				      : CTL_FAIL,
 		    why, o);
 	}
+	t->req = NULL; /* answered, or gone */
 	text_free(t);
 }
 

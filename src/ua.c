@@ -56,6 +56,8 @@ call_free(struct call *c)
 	call_unlist(c);
 	load_drop(&c->ua->load, c->ua->app->loop);
 	dns_stop(&c->dns);
+	if (c->transfer_req != NULL)
+		ctl_req_on_gone(c->transfer_req, NULL, NULL);
 	ua_ring_stop(c);
 	timer_stop(&c->limit);
 	call_refer_report(c, 487);
@@ -349,6 +351,7 @@ call_invite(struct call *c)
 	if (c->flow == 0 && c->account[0] != '\0')
 		conf.reg = account_reg(
 		    accounts_find(c->ua->app->accounts, c->account));
+	conf.tls_only = c->on_tls && conf.reg != NULL;
 	conf.policy = ua_direct_policy;
 	conf.policy_arg = c->ua->app;
 	err = sip_call_invite(&c->sip, c->ua->app->sip, &conf, call_on_sip, c);

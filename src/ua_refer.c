@@ -127,10 +127,13 @@ call_referred(struct call *c, const struct sip_refer_info *r)
 		.tls_only = r->secure,
 		.play_fd = -1,
 		.record_fd = -1 };
-	char id[16] = "", why[WHY_SIZE] = "";
+	/* The request that `r` points into is gone once it is answered. */
+	char by[160], place[160], id[16] = "", why[WHY_SIZE] = "";
 	struct jv *f = call_fields(c);
 	struct call *to = NULL;
 
+	(void)snprintf(by, sizeof(by), "%s", esc(r->by));
+	(void)snprintf(place, sizeof(place), "%s", esc(r->to));
 	jv_set_str(f, "to", esc(r->to));
 	jv_set_str(f, "by", esc(r->by));
 	jv_set_bool(f, "attended", r->replaces);
@@ -151,8 +154,8 @@ call_referred(struct call *c, const struct sip_refer_info *r)
 	jv_set_str(f, "new_call", id);
 	jv_set_str(f, "reason", why);
 	log_line(to != NULL ? LOGL_INFO : LOGL_WARN, LOGC_SIP, 0,
-	    "transfer asked for call=%s by=%s to=%s new=%s %s", c->id,
-	    esc(r->by), esc(r->to), id, why);
+	    "transfer asked for call=%s by=%s to=%s new=%s %s", c->id, by,
+	    place, id, why);
 	app_event(a, "call.refer", f);
 }
 

@@ -72,7 +72,9 @@ struct sip_call_conf {
 	/* Extra header lines with CRLF, or NULL; E_PARSE if they are none, or
 	 * are such as the stack writes itself. */
 	const char *headers;
-	struct slice sdp;      /* offer; empty: late offer */
+	struct slice sdp; /* offer; empty: late offer */
+	/* By the account's flow only while that is TLS: the SDP has keys. */
+	bool tls_only;
 	sip_policy_cb *policy; /* direct TLS calls */
 	void *policy_arg;
 };

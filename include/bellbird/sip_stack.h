@@ -98,11 +98,11 @@ MUST_CHECK int sip_stack_set_allow(
 /*
  * sip_stack_tls_offered notes that a domain has TLS: where the transport is
  * SIPC_AUTO nothing less is used for it again.  The stack learns it from NAPTR
- * and SRV records and tells conf.on_tls_domain; the program keeps the list and
- * gives it back after a restart.  Literal addresses and "localhost" are not
- * noted; with too many the oldest is forgotten.
- * sip_stack_had_tls: was it noted?
- * sip_stack_allow_clear lets clear text stand in for TLS all the same.
+ * and SRV records and from registrations over TLS, and tells
+ * conf.on_tls_domain; the program keeps the list and gives it back after a
+ * restart.  Literal addresses and "localhost" are not noted; with too many the
+ * oldest is forgotten. sip_stack_had_tls: was it noted? sip_stack_allow_clear
+ * lets clear text stand in for TLS all the same.
  */
 void sip_stack_tls_offered(struct sip_stack *s, const char *domain);
 bool sip_stack_had_tls(const struct sip_stack *s, const char *domain);
